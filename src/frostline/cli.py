@@ -1,0 +1,272 @@
+"""The command line: each command parses, calls one function of the library, and prints."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from frostline import __version__
+from frostline.cli_options import ConfigCommand, config_options
+from frostline.config import RECIPES, TrainConfig
+from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
+
+if TYPE_CHECKING:
+    from frostline.data.dataset import SplitName
+    from frostline.data.decode import UnreadablePictureError
+    from frostline.model.classifier import Prediction
+    from frostline.results.answers import Answer
+    from frostline.results.metrics import Metrics
+    from frostline.training.run import Run
+
+EXIT_INTERRUPTED = 130
+PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="frostline")
+def commands() -> None:
+    r"""Train image classifiers by transfer learning, and use them.
+
+    \b
+    frostline train photos/                    train on a folder with one folder for each class
+    frostline predict runs/photos-... new/     classify pictures
+    """
+
+
+@commands.command(cls=ConfigCommand)
+@click.argument("source", required=False)
+@click.option("--recipe", metavar="|".join(RECIPES), help="A named set of option values, which flags can change.")
+@click.option(
+    "--config", "file", type=PATH, help="A YAML file of options, such as a run's config.yaml."
+)
+@click.option(
+    "--resume", "resumed", type=PATH, metavar="RUN", help="Go on with a run that was stopped."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@config_options
+def train(
+    source: str | None, recipe: str | None, file: Path | None, resumed: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Train a classifier on SOURCE: a folder, a zip or tar archive, or a named dataset (see `frostline datasets`).
+
+    A folder holds one folder of pictures for each class, or `train`, `val` and `test` folders that do.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if source is not None:
+        given["source"] = source
+    if resumed is not None:
+        if given or recipe or file:
+            raise ConfigError("--resume goes on with a run's own options: give no other options or source with it")
+        from frostline.training.run import resume
+
+        run = resume(resumed)
+    else:
+        config = TrainConfig.make(recipe=recipe, file=file, **given)
+        if config.source is None:
+            raise ConfigError(
+                "no SOURCE: name a folder of pictures, an archive or a dataset, such as: frostline train digits"
+            )
+        from frostline.data.sources import load_dataset
+
+        dataset = load_dataset(config.source, data_dir=config.data_dir)
+        from frostline.training.run import train as train_run
+
+        run = train_run(dataset, config)
+    _print_run(run, as_json)
+    if run.interrupted:
+        raise KeyboardInterrupt
+
+
+@commands.command()
+@click.argument("classifier", type=PATH)
+@click.argument("source")
+@click.option("--data-dir", type=PATH, help="Folder with archives of named datasets.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only the pictures of this split of SOURCE.")
+@click.option("--csv", "csv_file", type=PATH, help="Save the predictions to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def evaluate(
+    classifier: Path,
+    source: str,
+    data_dir: Path | None,
+    split: "SplitName | None",
+    csv_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure CLASSIFIER, a run or a classifier's folder, on the labelled pictures of SOURCE.
+
+    Without --split, the test split is used where SOURCE brings one, else all pictures.
+    """
+    from frostline.model.evaluation import evaluate_source
+
+    metrics = evaluate_source(classifier, source, data_dir=data_dir, split=split, csv_file=csv_file)
+    if as_json:
+        _print_json(metrics.to_dict())
+    else:
+        _print_metrics(metrics, f"{metrics.pictures:,} pictures of {source}")
+
+
+@commands.command()
+@click.argument("classifier", type=PATH)
+@click.argument("pictures", nargs=-1, required=True)
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each picture."
+)
+@click.option("--csv", "csv_file", type=PATH, help="Write a table to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Path | None, as_json: bool) -> None:
+    """Classify PICTURES with CLASSIFIER, a run or a classifier's folder.
+
+    PICTURES are files, folders, patterns such as "new/*.jpg", or - for a list of files on standard input. The answers
+    come in the same order. A picture that cannot be read is a row with its error, and the exit code is 3 then.
+    """
+    if csv_file is not None and as_json:
+        raise ConfigError("--csv and --json cannot both be given")
+    from frostline.data.inputs import expand_inputs
+    from frostline.files import atomic_write
+    from frostline.model.classifier import ImageClassifier
+    from frostline.results.answers import write_csv, write_json, write_text
+
+    loaded = ImageClassifier.load(classifier)
+    answers = (_answer(item, top_k) for item in loaded.predict_each(expand_inputs(pictures, sys.stdin)))
+    count = min(top_k, len(loaded.class_names))
+    if csv_file is not None:
+        with atomic_write(csv_file) as file:
+            errors = write_csv(answers, file, count)
+    else:
+        errors = (write_json if as_json else write_text)(answers, sys.stdout, count)
+    if errors:
+        raise DataError(
+            f"{errors:,} {'picture' if errors == 1 else 'pictures'} could not be read; each is a row with its error"
+        )
+
+
+@commands.command()
+@click.argument("backbone")
+@click.option(
+    "--trainable-layers",
+    default="20",
+    show_default=True,
+    metavar="INTEGER|all",
+    help="How many of the last layers train.",
+)
+@click.option("--size", type=click.IntRange(16, 2048), help="Input side in pixels; else the backbone's own.")
+def layers(backbone: str, trainable_layers: str, size: int | None) -> None:
+    """Show the layers of BACKBONE, which of them would train, and where the trunk would be cut."""
+    config = TrainConfig.make(backbone=backbone, trainable_layers=trainable_layers, size=size)
+    from frostline.model.layer_table import layer_table
+
+    _print_table(layer_table(config.backbone, config.trainable_layers, config.size))
+
+
+@commands.command()
+@click.argument("search", default="")
+def backbones(search: str) -> None:
+    """List timm's backbones whose name contains SEARCH: parameters, input size, and where weights can be had now."""
+    from frostline.model.backbone import list_backbones
+
+    found = list_backbones(search)
+    if not found:
+        raise ModelError(f"no backbone's name contains {search!r}; `frostline backbones` lists all")
+    table = Table("backbone", Column("parameters", justify="right"), Column("input", justify="right"), "weights")
+    for info in found:
+        count = "" if info.parameters is None else f"{info.parameters:,}"
+        table.add_row(info.name, count, f"{info.size} px", info.weights)
+    _print_table(table)
+
+
+@commands.command()
+@click.option("--data-dir", type=PATH, help="Folder with archives of named datasets.")
+def datasets(data_dir: Path | None) -> None:
+    """List the named datasets: size, classes, licence, and whether each is on this machine."""
+    from frostline.data.named import list_named
+
+    table = Table(
+        "dataset", Column("pictures", justify="right"), Column("classes", justify="right"), "here", "licence", "note"
+    )
+    for row in list_named(data_dir):
+        table.add_row(
+            row.name, f"{row.pictures:,}", str(row.classes), "yes" if row.here else "no", row.licence, row.note
+        )
+    _print_table(table)
+
+
+def main() -> None:
+    """Run the command line, and exit with the code that fits."""
+    try:
+        commands.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "frostline"
+        _fail(f"{error.format_message()} (see {command} --help)", error.exit_code)
+    except FrostlineError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("stopped by Ctrl-C", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"frostline: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _answer(item: "Prediction | UnreadablePictureError", classes: int) -> "Answer":
+    from frostline.model.classifier import Prediction
+    from frostline.results.answers import Answer
+
+    if isinstance(item, Prediction):
+        return Answer(item.path, tuple(item.top(classes)))
+    return Answer(item.path, error=item.reason)
+
+
+def _print_run(run: "Run", as_json: bool) -> None:
+    if as_json:
+        _print_json(
+            {"folder": str(run.folder), **json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))}
+        )
+        return
+    _print_metrics(run.metrics, _figures_of(run))
+    for name in ("curves", "confusion_matrix", "misclassified"):
+        print(f"{name.replace('_', ' '):<18}{run.folder / name}.png")
+    print(f"{'classifier':<18}{run.folder / 'classifier'}")
+
+
+def _figures_of(run: "Run") -> str:
+    pictures = f"{run.metrics.pictures:,} {run.metrics.split} pictures"
+    if run.test_metrics is None:
+        return f"{pictures}, on which the epoch was chosen: there is no test split"
+    return f"{pictures}, epoch {run.best_epoch} of {len(run.history)}"
+
+
+def _print_metrics(metrics: "Metrics", pictures: str) -> None:
+    low, high = metrics.accuracy_low, metrics.accuracy_high
+    print(
+        f"{metrics.split + ' accuracy':<18}{metrics.accuracy:.4f}  (95% interval {low:.4f} to {high:.4f}; {pictures})"
+    )
+    print(f"{metrics.split + ' loss':<18}{metrics.loss:.4f}")
+    if metrics.top5_accuracy is not None:
+        print(f"{'top-5 accuracy':<18}{metrics.top5_accuracy:.4f}")
+    print(f"{'macro F1':<18}{metrics.macro_f1:.4f}")
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    json.dump(values, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def _print_table(table: Table) -> None:
+    table.box = None
+    table.header_style = "bold"
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)

@@ -1,0 +1,195 @@
+"""Every option of a training, described once: the command line, the YAML file and the docs are made from it."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
+
+from frostline.errors import ConfigError
+from frostline.files import atomic_write
+
+
+def _option(default: Any, group: str, help_text: str, **bounds: Any) -> Any:
+    return Field(default, description=help_text, json_schema_extra={"group": group}, **bounds)
+
+
+class TrainConfig(BaseModel):
+    """The options of one training run; `frostline train --help` lists them.
+
+    An unknown name or a value out of bounds raises `pydantic.ValidationError`; `TrainConfig.make`, which also
+    reads recipes and YAML files, raises `ConfigError` with one line instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    source: str | None = _option(None, "Data", "The pictures: a folder, an archive or a named dataset.")
+    data_dir: Path | None = _option(None, "Data", "Folder with archives of named datasets; else FROSTLINE_DATA.")
+    val_fraction: float = _option(0.1, "Data", "Part of the training pictures kept for validation.", gt=0, lt=1)
+    test_fraction: float = _option(
+        0.2, "Data", "Part of the pictures kept for the test, where the source has no test split.", ge=0, lt=1
+    )
+    splits: Path | None = _option(None, "Data", "A splits.csv of an earlier run, used instead of drawing a split.")
+    skip_unreadable: bool = _option(False, "Data", "Leave out pictures that cannot be read, and list them.")
+    resize_mode: Literal["crop", "stretch"] = _option(
+        "crop", "Data", "How a picture becomes square: keep its centre, or stretch all of it."
+    )
+
+    backbone: str = _option("tf_efficientnet_lite0", "Model", "A timm model; see frostline backbones.")
+    weights: str | None = _option(
+        None, "Model", "File of pretrained weights (safetensors, or torch), or none to train from scratch."
+    )
+    trainable_layers: Annotated[int, Field(ge=0)] | Literal["all"] = _option(
+        20, "Model", "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning."
+    )
+    batch_norm: Literal["adapt", "freeze"] = _option(
+        "adapt", "Model", "What batch norm above the frost line does: adapt to the pictures, or stay frozen."
+    )
+    head_width: int = _option(256, "Model", "Width of the head's hidden layer; 0 is a plain linear head.", ge=0)
+    head_activation: Literal["relu", "gelu", "silu", "tanh"] = _option(
+        "relu", "Model", "Activation of the head's hidden layer."
+    )
+    dropout: float = _option(0.3, "Model", "Dropout before the head's last layer.", ge=0, lt=1)
+    size: int | None = _option(
+        None, "Model", "Side of the network's input in pixels; else from the backbone and the pictures.", ge=16, le=2048
+    )
+
+    augment: Literal["none", "light", "medium", "strong"] = _option(
+        "light", "Augmentation", "How much the pictures are varied; the flags below change single amounts."
+    )
+    rotation: float | None = _option(None, "Augmentation", "Largest rotation, in degrees.", ge=0, le=180)
+    shift: float | None = _option(None, "Augmentation", "Largest shift, as a fraction of the side.", ge=0, le=1)
+    shear: float | None = _option(None, "Augmentation", "Largest shear, in degrees.", ge=0, le=60)
+    zoom: float | None = _option(None, "Augmentation", "Largest zoom in or out, as a fraction.", ge=0, lt=1)
+    horizontal_flip: bool | None = _option(None, "Augmentation", "Mirror every second picture.")
+    random_erasing: float | None = _option(
+        None, "Augmentation", "Probability of erasing a rectangle (Zhong et al. 2017).", ge=0, le=1
+    )
+    mixup: float | None = _option(None, "Augmentation", "MixUp's alpha (Zhang et al. 2018); 0 is off.", ge=0)
+    cutmix: float | None = _option(None, "Augmentation", "CutMix's alpha (Yun et al. 2019); 0 is off.", ge=0)
+
+    epochs: int = _option(12, "Training", "How often the training pictures are seen.", ge=1)
+    batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
+    optimizer: Literal["adam", "adamw", "sgd"] = _option("adamw", "Training", "The optimiser.")
+    learning_rate: float = _option(1e-3, "Training", "Learning rate of the backbone's last layers.", gt=0)
+    head_lr_multiplier: float = _option(1.0, "Training", "The head's learning rate over the backbone's.", gt=0)
+    layer_decay: float = _option(
+        1.0, "Training", "Factor on the learning rate from each layer to the one below it.", gt=0, le=1
+    )
+    weight_decay: float = _option(0.01, "Training", "Weight decay; norms and biases have none.", ge=0)
+    momentum: float = _option(0.9, "Training", "Momentum of sgd.", ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = _option(
+        "cosine", "Training", "How the learning rate changes over the training."
+    )
+    warmup_epochs: float = _option(1.0, "Training", "Epochs of rising learning rate before cosine.", ge=0)
+    label_smoothing: float = _option(0.0, "Training", "Label smoothing.", ge=0, lt=1)
+    clip_norm: float | None = _option(None, "Training", "Largest norm of the gradient.", gt=0)
+    class_weights: Literal["none", "balanced"] = _option(
+        "none", "Training", "Weigh each class's loss by the inverse of its frequency."
+    )
+    patience: int | None = _option(
+        None, "Training", "Stop after this many epochs without a lower validation loss.", ge=1
+    )
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = _option("auto", "Machine", "Where to compute.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _option(
+        "auto", "Machine", "Number format of training; auto is float32 on a CPU, bfloat16 on a GPU that has it."
+    )
+    seed: int = _option(0, "Machine", "Seed of the split, the views, the batches and the new layers.", ge=0, lt=2**32)
+    deterministic: bool = _option(False, "Machine", "Use only operations that repeat bit for bit, even if slower.")
+
+    recipe: str | None = _option(None, "Run", "A named set of option values, which flags can change.")
+    runs_dir: Path = _option(Path("runs"), "Run", "Folder in which the run's own folder is made.")
+
+    @field_serializer("data_dir", "splits", "runs_dir")
+    def _path_as_text(self, value: Path | None) -> str | None:
+        return None if value is None else str(value)
+
+    @classmethod
+    def make(cls, *, recipe: str | None = None, file: str | Path | None = None, **options: Any) -> Self:
+        """Defaults, changed by a recipe, changed by a YAML file, changed by options. Raises `ConfigError`.
+
+        >>> TrainConfig.make(recipe="classic", epochs=3).backbone
+        'mobilenetv2_100'
+        """
+        from_file = _read_yaml(Path(file)) if file is not None else {}
+        recipe = recipe or from_file.get("recipe")
+        return cls._checked({**_recipe_values(recipe), **from_file, **options, "recipe": recipe}, file)
+
+    @classmethod
+    def _checked(cls, values: Mapping[str, Any], file: str | Path | None) -> Self:
+        for name in values:
+            if name not in cls.model_fields:
+                where = f" in {file}" if file is not None else ""
+                raise ConfigError(f"unknown option {name!r}{where}{did_you_mean(name, cls.model_fields)}")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_explain(problem) for problem in _one_per_option(error))) from None
+
+    def save(self, path: Path) -> None:
+        """Write every option to a YAML file that `make(file=path)` reads."""
+        with atomic_write(path) as stream:
+            yaml.safe_dump(self.model_dump(), stream, sort_keys=False, allow_unicode=True)
+
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "classic": {
+        "backbone": "mobilenetv2_100",
+        "trainable_layers": 20,
+        "size": 96,
+        "augment": "medium",
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "epochs": 30,
+        "batch_size": 64,
+    },
+}
+"""The named recipes. `classic` is the published one for CIFAR-10: MobileNetV2 and its last 20 layers."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the closest known words, to stand at the end of an error; empty where none is close."""
+    close = get_close_matches(word.lower(), list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _recipe_values(recipe: str | None) -> Mapping[str, Any]:
+    if recipe is None:
+        return {}
+    if recipe not in RECIPES:
+        known = ", ".join(sorted(RECIPES))
+        raise ConfigError(f"unknown recipe {recipe!r}{did_you_mean(recipe, RECIPES)}; there is {known}")
+    return RECIPES[recipe]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ConfigError(f"{path} must hold options as `name: value` lines; see the config.yaml of any run")
+    return values
+
+
+def _one_per_option(error: ValidationError) -> list[Any]:
+    """The first problem of each option: one that may hold several types reports one for each."""
+    return list({problem["loc"][0] if problem["loc"] else "": problem for problem in reversed(error.errors())}.values())
+
+
+def _explain(problem: Any) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "options"
+    allowed = "a whole number or all" if name == "trainable_layers" else None
+    message = problem["msg"][0].lower() + problem["msg"][1:] if allowed is None else f"input should be {allowed}"
+    return f"{name}: {message} (got {problem['input']!r})"

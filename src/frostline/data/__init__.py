@@ -1,0 +1,1 @@
+"""Pictures in: sources, splits, decoding. Nothing here needs torch."""

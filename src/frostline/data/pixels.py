@@ -1,0 +1,195 @@
+"""The decode pass: every picture of a dataset fitted to a square once, and kept in memory where there is room."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline import progress
+from frostline.data.arrays import ArrayStore
+from frostline.data.dataset import Dataset, Picture
+from frostline.data.decode import ResizeMode, UnreadablePictureError, fit_square
+from frostline.data.memory import available_memory
+from frostline.errors import DataError
+
+Indices = Sequence[int] | NDArray[np.int64]
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Pictures, uint8 of shape (N, S, S, 3), each in its top left corner of side s; and every s, int64 of shape (N,)."""
+
+_CHUNK = 256
+"""Pictures that may be decoded and not yet kept."""
+
+
+class Pixels(Protocol):
+    """The fitted squares of a dataset's pictures."""
+
+    def read(self, indices: Indices) -> Batch:
+        """Pictures by their index in the dataset; S is the largest side among them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A picture that could not be decoded: its index in the dataset, its path, and why."""
+
+    index: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoder:
+    """Reads and fits the pictures of one dataset in threads."""
+
+    dataset: Dataset
+    size: int
+    mode: ResizeMode
+    workers: int
+
+    def one(self, index: int) -> Picture:
+        return fit_square(self.dataset.picture(index, min_side=self.size), self.size, self.mode)
+
+    def try_one(self, index: int) -> Picture | Unreadable:
+        try:
+            return self.one(index)
+        except UnreadablePictureError as error:
+            return Unreadable(index, self.dataset.samples[index].path, error.reason)
+
+    def try_all(self) -> Iterator[Picture | Unreadable]:
+        """Decode every picture, some at a time, so that memory does not grow with the dataset."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            for start in range(0, len(self.dataset), _CHUNK):
+                yield from pool.map(self.try_one, range(start, min(start + _CHUNK, len(self.dataset))))
+
+
+class _KeptPixels:
+    """Squares one behind the other in one buffer."""
+
+    def __init__(self, buffer: NDArray[np.uint8], sides: NDArray[np.int64]) -> None:
+        self._buffer = buffer
+        self._sides = sides
+        self._offsets = np.concatenate([[0], np.cumsum(3 * sides**2)])
+
+    def read(self, indices: Indices) -> Batch:
+        """See `Pixels.read`."""
+        return _assemble([self._square(int(index)) for index in indices])
+
+    def _square(self, index: int) -> Picture:
+        side = self._sides[index]
+        if not side:
+            raise ValueError(f"picture {index} could not be decoded and has no pixels")
+        return self._buffer[self._offsets[index] : self._offsets[index + 1]].reshape(side, side, 3)
+
+
+class _StreamedPixels:
+    """Squares that are decoded again whenever they are read, because they do not fit in the memory."""
+
+    def __init__(self, decoder: _Decoder) -> None:
+        self._decoder = decoder
+        self._pool = ThreadPoolExecutor(decoder.workers)
+
+    def read(self, indices: Indices) -> Batch:
+        """See `Pixels.read`; raises `DataError` where a file has changed since the decode pass."""
+        return _assemble(list(self._pool.map(self._decoder.one, map(int, indices))))
+
+
+class _ArrayPixels:
+    """Pictures that lie in arrays already, square and no larger than what is asked for."""
+
+    def __init__(self, dataset: Dataset, store: ArrayStore) -> None:
+        self._samples = dataset.samples
+        self._store = store
+
+    def read(self, indices: Indices) -> Batch:
+        """See `Pixels.read`."""
+        pictures = self._store.read_many([self._samples[int(index)] for index in indices])
+        return pictures, np.full(len(pictures), pictures.shape[1], dtype=np.int64)
+
+
+def read_pixels(
+    dataset: Dataset,
+    *,
+    size: int,
+    resize_mode: ResizeMode,
+    skip_unreadable: bool = False,
+    workers: int | None = None,
+    memory_limit: int | None = None,
+) -> tuple[Pixels, tuple[Unreadable, ...]]:
+    """Decode every picture once, in `workers` threads (one a core by default), and fit it by `fit_square`.
+
+    The squares are kept in one buffer up to `memory_limit` bytes, by default a quarter of the memory that is
+    available. Above that they are decoded again on each read, and memory does not grow with the dataset.
+
+    Raises `DataError` that lists every picture that cannot be read; with `skip_unreadable` they are returned instead,
+    and reading one of them later is an error. Raises `DataError` too where a class would have none left.
+    """
+    store = dataset.pictures
+    if isinstance(store, ArrayStore) and store.height == store.width <= size:
+        return _ArrayPixels(dataset, store), ()
+    decoder = _Decoder(dataset, size, resize_mode, workers or os.cpu_count() or 1)
+    limit = available_memory() // 4 if memory_limit is None else memory_limit
+    buffer, sides, unreadable = _decode_all(decoder, limit)
+    if unreadable and not skip_unreadable:
+        raise DataError(_list_unreadable(dataset, unreadable))
+    _check_classes_left(dataset, unreadable)
+    pixels = _StreamedPixels(decoder) if buffer is None else _KeptPixels(buffer, sides)
+    return pixels, tuple(unreadable)
+
+
+def _decode_all(decoder: _Decoder, limit: int) -> tuple[NDArray[np.uint8] | None, NDArray[np.int64], list[Unreadable]]:
+    """The buffer of squares (None where it would pass `limit` bytes), their sides (0: unreadable), and the unreadable.
+
+    The buffer is reserved for the largest squares, but the machine gives memory only to what is written.
+    """
+    count = len(decoder.dataset)
+    buffer: NDArray[np.uint8] | None = np.empty(min(limit, count * decoder.size**2 * 3), dtype=np.uint8)
+    sides = np.zeros(count, dtype=np.int64)
+    unreadable: list[Unreadable] = []
+    used = 0
+    with progress.phase("decode", count) as advance:
+        for index, square in enumerate(decoder.try_all()):
+            advance(1)
+            if isinstance(square, Unreadable):
+                unreadable.append(square)
+                continue
+            sides[index] = len(square)
+            if buffer is not None and used + square.size <= len(buffer):
+                buffer[used : used + square.size] = square.reshape(-1)
+                used += square.size
+            else:
+                buffer = None
+    return buffer, sides, unreadable
+
+
+def _assemble(squares: Sequence[Picture]) -> Batch:
+    """Put squares of any side into one batch."""
+    sides = np.array([len(square) for square in squares], dtype=np.int64)
+    largest = int(sides.max(initial=0))
+    if (sides == largest).all() and len(squares):
+        return np.stack(squares), sides
+    batch = np.zeros((len(squares), largest, largest, 3), dtype=np.uint8)
+    for row, square in zip(batch, squares, strict=True):
+        row[: len(square), : len(square)] = square
+    return batch, sides
+
+
+def _list_unreadable(dataset: Dataset, unreadable: Sequence[Unreadable]) -> str:
+    """One line that says how many and what to do, then one line for each file."""
+    count = len(unreadable)
+    pictures = "1 picture" if count == 1 else f"{count:,} pictures"
+    first = (
+        f"{pictures} of {dataset.source} cannot be read: mend or remove them, or leave them out by --skip-unreadable"
+    )
+    return "\n".join([first, *(f"  {item.path}: {item.reason}" for item in unreadable)])
+
+
+def _check_classes_left(dataset: Dataset, unreadable: Sequence[Unreadable]) -> None:
+    targets = np.delete(dataset.targets, [item.index for item in unreadable])
+    empty = sorted(set(range(len(dataset.class_names))) - set(targets.tolist()))
+    if empty:
+        names = ", ".join(dataset.class_names[target] for target in empty)
+        raise DataError(f"{dataset.source}: no picture can be read of: {names}")

@@ -1,0 +1,159 @@
+"""Which pictures train, which choose the epoch, and which are tested on at the end."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.dataset import SPLIT_NAMES, Dataset, SplitName
+from frostline.errors import DataError
+from frostline.files import atomic_write
+
+Indices = NDArray[np.int64]
+
+_UNUSED = "unused"
+_COLUMNS = ["path", "label", "split"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Sorted indices into `Dataset.samples`, no two splits sharing one. `test` may be empty."""
+
+    train: Indices
+    val: Indices
+    test: Indices
+
+    def without(self, indices: Iterable[int]) -> "Splits":
+        """The same splits, leaving out these samples."""
+        left_out = np.fromiter(indices, dtype=np.int64)
+        return Splits(*(np.setdiff1d(getattr(self, name), left_out) for name in SPLIT_NAMES))
+
+
+def make_splits(dataset: Dataset, *, val_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0) -> Splits:
+    """Keep the splits that the source brings, and draw the ones that it lacks from its training part.
+
+    The draw is stratified: each class gives its own share, and at least one picture, to each split. First the test
+    split takes `test_fraction` of the training part (none where that is 0), then the validation split takes
+    `val_fraction` of what is left. The same dataset and `seed` always give the same splits.
+
+    Raises `DataError` where there are fewer than two classes, or a class has too few pictures to be in each split.
+    """
+    _check_classes(dataset)
+    brought = {split: _indices_of(dataset, split) for split in SPLIT_NAMES}
+    train = np.union1d(brought["train"], _indices_of(dataset, None))
+    draws: list[tuple[Literal["test", "val"], float]] = [("test", test_fraction), ("val", val_fraction)]
+    drawn = [(split, fraction) for split, fraction in draws if not len(brought[split]) and fraction > 0]
+    _check_counts(dataset, train, [split for split, _ in drawn])
+    generator = np.random.default_rng(seed)
+    for position, (split, fraction) in enumerate(drawn):
+        brought[split] = _draw(dataset.targets, train, fraction, len(drawn) - position, generator)
+        train = np.setdiff1d(train, brought[split])
+    return Splits(train, brought["val"], brought["test"])
+
+
+def save_splits(splits: Splits, dataset: Dataset, path: Path) -> None:
+    """Write one row a picture as CSV: path, label, and `train`, `val`, `test`, or `unused` for one in no split."""
+    names = np.full(len(dataset), _UNUSED, dtype=object)
+    for split in SPLIT_NAMES:
+        names[getattr(splits, split)] = split
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for sample, split in zip(dataset.samples, names, strict=True):
+            writer.writerow([sample.path, dataset.class_names[sample.target], split])
+
+
+def load_splits(path: Path, dataset: Dataset) -> Splits:
+    """Read what `save_splits` wrote, by path, for the same dataset in any order.
+
+    Raises `DataError`, naming the line, where the file does not fit the dataset: a path that it does not have, a
+    picture twice or not at all, another label, or a split that is none.
+    """
+    _check_classes(dataset)
+    rows = _read_rows(path)
+    position = {sample.path: index for index, sample in enumerate(dataset.samples)}
+    chosen: dict[int, str] = {}
+    for line, (name, label, split) in rows:
+        where = f"{path}, line {line}"
+        index = position.get(name)
+        if index is None:
+            raise DataError(f"{where}: the dataset has no picture {name}: make the splits anew")
+        if index in chosen:
+            raise DataError(f"{where}: {name} is listed twice: remove one of the lines")
+        expected = dataset.class_names[dataset.samples[index].target]
+        if label != expected:
+            raise DataError(
+                f"{where}: {name} has the label {label}, but the dataset says {expected}: make the splits anew"
+            )
+        if split not in (*SPLIT_NAMES, _UNUSED):
+            raise DataError(f"{where}: {split!r} is no split: write train, val, test or {_UNUSED}")
+        chosen[index] = split
+    absent = [sample.path for index, sample in enumerate(dataset.samples) if index not in chosen]
+    if absent:
+        raise DataError(
+            f"{path} lacks {len(absent):,} of the dataset's pictures, the first is {absent[0]}: add their lines"
+        )
+    splits = Splits(*(np.array(sorted(i for i in chosen if chosen[i] == name), dtype=np.int64) for name in SPLIT_NAMES))
+    if not len(splits.train) or not len(splits.val):
+        raise DataError(f"{path} must name at least one picture for train and one for val")
+    return splits
+
+
+def _read_rows(path: Path) -> list[tuple[int, tuple[str, str, str]]]:
+    """Line number and cells of every row of a splits file."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            if next(reader, None) != _COLUMNS:
+                raise DataError(f"{path}, line 1: the columns must be {','.join(_COLUMNS)}")
+            rows = []
+            for row in reader:
+                if len(row) != len(_COLUMNS):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(row)} cells where {len(_COLUMNS)} are needed"
+                    )
+                rows.append((reader.line_num, (row[0], row[1], row[2])))
+    except OSError as error:
+        raise DataError(f"cannot read the splits file {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    return rows
+
+
+def _indices_of(dataset: Dataset, split: SplitName | None) -> Indices:
+    return np.array([index for index, sample in enumerate(dataset.samples) if sample.split == split], dtype=np.int64)
+
+
+def _check_classes(dataset: Dataset) -> None:
+    if len(dataset.class_names) < 2:
+        only = ", ".join(dataset.class_names)
+        raise DataError(f"{dataset.source} has only one class ({only}): at least two folders of pictures are needed")
+
+
+def _check_counts(dataset: Dataset, train: Indices, drawn: list[Literal["test", "val"]]) -> None:
+    """Each class must have a picture for the training part and one for each split that is drawn from it."""
+    if not len(train):
+        raise DataError(f"{dataset.source} has no training pictures: add a train folder")
+    needed = 1 + len(drawn)
+    counts = np.bincount(dataset.targets[train], minlength=len(dataset.class_names))
+    small = [f"{dataset.class_names[target]} ({counts[target]})" for target in np.flatnonzero(counts < needed)]
+    if small:
+        kinds = " and ".join(["train", *reversed(drawn)])
+        advice = "add pictures, or remove the class" if len(drawn) < 2 else "add pictures, or draw no test split"
+        raise DataError(
+            f"{dataset.source}: too few pictures for {kinds}, each class needs {needed}: {', '.join(small)}; {advice}"
+        )
+
+
+def _draw(targets: Indices, pool: Indices, fraction: float, keep: int, generator: np.random.Generator) -> Indices:
+    """Draw a share of each class from `pool`: at least one picture, leaving at least `keep` of them behind."""
+    chosen = []
+    for target in np.unique(targets[pool]):
+        members = generator.permutation(pool[targets[pool] == target])
+        count = int(np.floor(fraction * len(members) + 0.5))
+        chosen.append(members[: max(1, min(count, len(members) - keep))])
+    return np.sort(np.concatenate(chosen))

@@ -1,0 +1,34 @@
+"""The errors that frostline raises on purpose, each with the exit code of the command line.
+
+Every message is one line that says what is wrong, where, and what to do about it.
+"""
+
+
+class FrostlineError(Exception):
+    """Something that the user can mend; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(FrostlineError):
+    """An option, a flag or a configuration file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(FrostlineError):
+    """The pictures, their folder or their labels are wrong."""
+
+    exit_code = 3
+
+
+class ModelError(FrostlineError):
+    """The backbone, its weights or a saved classifier is wrong."""
+
+    exit_code = 4
+
+
+class ExportError(FrostlineError):
+    """An exported classifier does not agree with the one that it was made from."""
+
+    exit_code = 5

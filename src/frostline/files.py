@@ -1,0 +1,27 @@
+"""Files that are either whole or absent: written beside their target, then renamed over it."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file in the target's folder; it replaces `path` when the block ends without an error.
+
+    `mode` is `"w"` (UTF-8, newlines as written) or `"wb"`.
+    """
+    text = "b" not in mode
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open(mode, encoding="utf-8" if text else None, newline="" if text else None) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,92 @@
+"""How far a long job is: a bar on a terminal, plain lines elsewhere, always on stderr."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+console = Console(stderr=True, highlight=False)
+
+PLAIN_INTERVAL = 15.0
+"""Seconds between two plain lines of one phase."""
+
+
+class Advance(Protocol):
+    """Tell a phase that `count` more of its items are done, with a short word on how it goes."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Advance by `count` items."""
+        ...
+
+
+class _Rate(ProgressColumn):
+    """Items per second since the phase began."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s", style="cyan")
+
+
+@contextmanager
+def phase(name: str, total: int, unit: str = "pictures") -> Iterator[Advance]:
+    """Show one phase of a job while the block runs; the block calls what it is given to advance."""
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(name, total=total, unit=unit, note="")
+
+            def advance_bar(count: int, note: str = "") -> None:
+                bar.update(task, advance=count, note=note)
+
+            yield advance_bar
+        return
+    started = last = time.monotonic()
+    done = 0
+
+    def advance_lines(count: int, note: str = "") -> None:
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last >= PLAIN_INTERVAL:
+            last = now
+            rate = done / (now - started)
+            left = (total - done) / rate if rate else float("inf")
+            say(f"{name}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left {note}".rstrip())
+
+    yield advance_lines
+
+
+def say(message: str) -> None:
+    """Print one line on stderr, and keep it in the log where there is one."""
+    console.print(message, markup=False, soft_wrap=True)
+    if _log is not None:
+        print(message, file=_log, flush=True)
+
+
+_log: IO[str] | None = None
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Keep every line that is said within the block at the end of a file."""
+    global _log
+    with path.open("a", encoding="utf-8") as file:
+        _log = file
+        try:
+            yield
+        finally:
+            _log = None

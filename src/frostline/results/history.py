@@ -1,0 +1,44 @@
+"""What happened in each epoch of a training, as a table that a person can open."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from frostline.files import atomic_write
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One epoch: losses are means over pictures (nats), accuracies fractions, times in seconds."""
+
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    """Mean loss over the epoch's augmented pictures, as it was optimised."""
+    train_accuracy: float
+    val_loss: float
+    """Plain cross-entropy on the validation pictures; the epoch with the lowest one is kept."""
+    val_accuracy: float
+    learning_rate: float
+    """Base learning rate at the end of the epoch."""
+    seconds: float
+    pictures_per_second: float
+    """Training pictures over the time of their part of the epoch."""
+
+
+def save_history(records: Sequence[EpochRecord], path: Path) -> None:
+    """Write one row an epoch as CSV."""
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+
+
+def load_history(path: Path) -> list[EpochRecord]:
+    """Read what `save_history` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            EpochRecord(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
+            for row in csv.DictReader(file)
+        ]

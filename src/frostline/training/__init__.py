@@ -1,0 +1,1 @@
+"""How a classifier is trained: views, trunk, the loop, and whole runs."""

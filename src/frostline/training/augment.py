@@ -1,0 +1,193 @@
+"""Random views of pictures, the same for the same seed, epoch and picture, whatever else is in the batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frostline.model.preprocessing import Preprocessing
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How much pictures are varied in training; amounts are drawn uniformly from -amount to amount."""
+
+    rotation: float = 0.0
+    """Degrees about the centre."""
+    shift: float = 0.0
+    """Fraction of the side, along each axis."""
+    shear: float = 0.0
+    """Degrees by which horizontal lines tilt while vertical ones stay upright."""
+    zoom: float = 0.0
+    """The extent that is seen along each axis is drawn from 1 - zoom to 1 + zoom."""
+    horizontal_flip: bool = False
+    """Mirror every second view, at random."""
+    random_erasing: float = 0.0
+    """Probability that a rectangle of a view is erased."""
+    mixup: float = 0.0
+    """Alpha of MixUp's beta distribution; 0 is off."""
+    cutmix: float = 0.0
+    """Alpha of CutMix's beta distribution; 0 is off."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether views differ from their pictures in geometry."""
+        return self.horizontal_flip or max(self.rotation, self.shift, self.shear, self.zoom) > 0
+
+    @property
+    def mixes(self) -> bool:
+        """Whether pictures of a batch are mixed."""
+        return max(self.mixup, self.cutmix) > 0
+
+
+PRESETS: Mapping[str, Augmentation] = {
+    "none": Augmentation(),
+    "light": Augmentation(rotation=5, shift=0.05, zoom=0.05, horizontal_flip=True),
+    "medium": Augmentation(rotation=15, shift=0.1, shear=10, zoom=0.1, horizontal_flip=True),
+    "strong": Augmentation(rotation=20, shift=0.15, shear=15, zoom=0.25, horizontal_flip=True, random_erasing=0.25),
+}
+"""Augmentations by name; `medium` has the amounts of the recipe `classic`."""
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Turns fitted pictures into the network's input, one random view of each."""
+
+    preprocessing: Preprocessing
+    augmentation: Augmentation
+    seed: int
+
+    def __call__(self, pictures: Tensor, sides: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
+        """Make the views of one epoch: normalised float32 (N, 3, size, size).
+
+        `pictures` and `sides` are as in `Preprocessing.resample`; `indices` (N,) number the pictures in their dataset.
+        """
+        draws = _uniforms(self.seed, epoch, indices)
+        matrices = _matrices(self.augmentation, draws) if self.augmentation.moves else None
+        views = self.preprocessing(pictures, sides, matrices)
+        return _erase(views, self.augmentation.random_erasing, draws) if self.augmentation.random_erasing else views
+
+    def mix(self, views: Tensor, targets: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Mix the pictures of one training step; see `mix`."""
+        return mix(views, targets, self.augmentation, self.seed, epoch, step)
+
+
+def view_matrices(augmentation: Augmentation, indices: NDArray[np.int64], epoch: int, seed: int) -> Tensor:
+    """The affine map of each picture's view in one epoch, float32 (N, 2, 3).
+
+    It maps output to input positions (x, y, 1), both from -1 to 1 between the picture's borders. As in Keras'
+    `ImageDataGenerator`, it is rotation after shift after shear after zoom, all about the centre, of the mirrored view.
+    """
+    return _matrices(augmentation, _uniforms(seed, epoch, indices))
+
+
+def erase(views: Tensor, probability: float, indices: NDArray[np.int64], epoch: int, seed: int) -> Tensor:
+    """Random erasing (Zhong et al. 2017, arXiv:1708.04896): views (N, 3, height, width), some with a rectangle of 0.
+
+    On normalised views 0 is the mean colour. A rectangle covers 2 to 33% of the view, at aspect ratios of 0.3 to 3.3.
+    """
+    return _erase(views, probability, _uniforms(seed, epoch, indices))
+
+
+def mix(
+    views: Tensor, targets: Tensor, augmentation: Augmentation, seed: int, epoch: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """Mix each picture of a batch with another one, and their targets in the same proportion.
+
+    By MixUp (Zhang et al. 2018, arXiv:1710.09412) or CutMix (Yun et al. 2019, arXiv:1905.04899); where both are on,
+    each step uses one of them, with equal chances. `views` are (N, 3, height, width) and `targets` probabilities
+    (N, classes); returns new ones. One proportion serves the whole batch, drawn anew for each seed, epoch and step.
+    """
+    rng = np.random.Generator(np.random.Philox(key=_key(seed, epoch), counter=[0, step, 1, 0]))
+    use_cutmix = augmentation.cutmix > 0 and (augmentation.mixup <= 0 or rng.random() < 0.5)
+    alpha = augmentation.cutmix if use_cutmix else augmentation.mixup
+    if alpha <= 0:
+        return views, targets
+    kept = float(rng.beta(alpha, alpha))
+    partners = torch.from_numpy(rng.permutation(len(views))).to(views.device)
+    if use_cutmix:
+        top, bottom, left, right = _box(views.shape[2], views.shape[3], 1 - kept, rng)
+        mixed = views.clone()
+        mixed[:, :, top:bottom, left:right] = views[partners, :, top:bottom, left:right]
+        kept = 1 - (bottom - top) * (right - left) / (views.shape[2] * views.shape[3])
+    else:
+        mixed = torch.lerp(views[partners], views, kept)
+    return mixed, torch.lerp(targets[partners], targets, kept)
+
+
+def _box(height: int, width: int, area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of a box with this fraction of the view's area, anywhere, cut off at the borders."""
+    centre = rng.random(2) * (height, width)
+    half = np.sqrt(area) / 2 * np.array([height, width])
+    low = np.rint(np.clip(centre - half, 0, (height, width))).astype(int)
+    high = np.rint(np.clip(centre + half, 0, (height, width))).astype(int)
+    return int(low[0]), int(high[0]), int(low[1]), int(high[1])
+
+
+_DRAWS = 12
+"""Uniform numbers drawn for one view: seven for its geometry, then five for erasing."""
+_BLOCKS = _DRAWS // 4
+"""Steps of Philox's counter for one view: each yields four numbers."""
+
+
+def _uniforms(seed: int, epoch: int, indices: NDArray[np.int64]) -> Floats:
+    """Rows `indices` of the epoch's table of uniform numbers, (N, 12), without drawing the rest of the table."""
+    bits = np.random.Philox(key=_key(seed, epoch))
+    generator = np.random.Generator(bits)
+    state = bits.state
+    draws = np.empty((len(indices), _DRAWS))
+    for row, index in enumerate(indices.tolist()):
+        state["state"]["counter"][0] = _BLOCKS * index
+        bits.state = state
+        draws[row] = generator.random(_DRAWS)
+    return draws
+
+
+def _key(seed: int, epoch: int) -> NDArray[np.uint64]:
+    return np.array([seed, epoch], dtype=np.uint64)
+
+
+def _matrices(augmentation: Augmentation, draws: Floats) -> Tensor:
+    """See `view_matrices`; positions span 2 from border to border, so a shift by the whole side is 2."""
+    signed = 2 * draws[:, :6].T - 1
+    angle = np.radians(augmentation.rotation) * signed[0]
+    shift = 2 * augmentation.shift * signed[1:3]
+    shear = np.radians(augmentation.shear) * signed[3]
+    zoom_x, zoom_y = 1 + augmentation.zoom * signed[4:6]
+    mirror = np.where(augmentation.horizontal_flip & (draws[:, 6] < 0.5), -1.0, 1.0)
+    rotate = _stack([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    skew = _stack([[np.cos(shear), 0 * shear], [-np.sin(shear), 1 + 0 * shear]])
+    scale = _stack([[zoom_x * mirror, 0 * zoom_x], [0 * zoom_y, zoom_y]])
+    matrices = np.concatenate([rotate @ skew @ scale, rotate @ shift.T[:, :, None]], axis=2)
+    return torch.from_numpy(matrices.astype(np.float32))
+
+
+def _stack(rows: list[list[Floats]]) -> Floats:
+    """Matrices (N, 2, 2) from their entries, each (N,)."""
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def _erase(views: Tensor, probability: float, draws: Floats) -> Tensor:
+    """See `erase`. Views that are erased are changed in a copy of the batch."""
+    gate, area, aspect, top, left = torch.from_numpy(draws[:, 7:12].T).to(views.device, torch.float32)
+    height, width = views.shape[2:]
+    area = 0.02 + (0.33 - 0.02) * area
+    log_limit = float(np.log(1 / 0.3))
+    aspect = torch.exp(log_limit * (2 * aspect - 1))
+    box_height = ((area * aspect).sqrt() * height).round().clamp(1, height)
+    box_width = ((area / aspect).sqrt() * width).round().clamp(1, width)
+    rows = _between((top * (height - box_height + 1)).floor(), box_height, height)
+    columns = _between((left * (width - box_width + 1)).floor(), box_width, width)
+    erased = (gate < probability)[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    return views.masked_fill(erased[:, None], 0.0)
+
+
+def _between(start: Tensor, length: Tensor, count: int) -> Tensor:
+    """Which of the positions 0 to count - 1 lie in [start, start + length): bool (N, count)."""
+    positions = torch.arange(count, device=start.device)
+    return (positions >= start[:, None]) & (positions < (start + length)[:, None])

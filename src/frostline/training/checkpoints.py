@@ -1,0 +1,106 @@
+"""The state of a training on disk, whole after every epoch, so that it can go on from there."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from frostline.errors import DataError
+from frostline.files import atomic_write
+from frostline.results.history import EpochRecord
+
+_LAST = "last.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoint folder of a run.
+
+    `last.safetensors` holds the tail, the optimiser and the history after the last whole epoch;
+    `best-<epoch>.safetensors` the tail after the best one. Learning rate, shuffling, views and dropout follow from
+    seed, epoch and history, so no random state needs to be kept.
+    """
+
+    folder: Path
+
+    def save(self, tail: nn.Module, optimizer: Optimizer, history: Sequence[EpochRecord], best_epoch: int) -> None:
+        """Keep the state after an epoch; the best tail too, when that epoch is the best one."""
+        self.folder.mkdir(exist_ok=True)
+        weights = _on_cpu(tail.state_dict())
+        if history[-1].epoch == best_epoch:
+            self._write(self._best(best_epoch), weights, {})
+        tensors = {f"tail.{name}": value for name, value in weights.items()}
+        state = optimizer.state_dict()["state"]
+        for index, values in state.items():
+            tensors.update({f"optimizer.{index}.{name}": value for name, value in _on_cpu(values).items()})
+        meta = {"history": json.dumps([asdict(record) for record in history]), "best_epoch": str(best_epoch)}
+        self._write(self.folder / _LAST, tensors, meta)
+        for path in self.folder.glob("best-*.safetensors"):
+            if path != self._best(best_epoch):
+                path.unlink()
+
+    def restore(self, tail: nn.Module, optimizer: Optimizer) -> tuple[list[EpochRecord], int]:
+        """Load the last state into tail and optimiser; returns the history and the best epoch, ([], 0) if none."""
+        path = self.folder / _LAST
+        if not path.exists():
+            return [], 0
+        tensors, meta = _read(path)
+        tail.load_state_dict({name.removeprefix("tail."): t for name, t in tensors.items() if name.startswith("tail.")})
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        return _history(meta), int(meta["best_epoch"])
+
+    def history(self) -> list[EpochRecord]:
+        """The epochs that are kept, without loading any weights."""
+        path = self.folder / _LAST
+        return _history(_read_meta(path)) if path.exists() else []
+
+    def restore_best(self, tail: nn.Module, best_epoch: int) -> None:
+        """Load the tail as it was after the best epoch."""
+        tail.load_state_dict(_read(self._best(best_epoch))[0])
+
+    def _best(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch}.safetensors"
+
+    def _write(self, path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+        with atomic_write(path, "wb") as file:
+            file.write(to_bytes(tensors, meta))
+
+
+def _on_cpu(tensors: dict[str, Any]) -> dict[str, Tensor]:
+    """Contiguous copies that share no memory, as safetensors wants them."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items() if value is not None}
+
+
+def _history(meta: Mapping[str, str]) -> list[EpochRecord]:
+    return [EpochRecord(**record) for record in json.loads(meta["history"])]
+
+
+def _read_meta(path: Path) -> dict[str, str]:
+    with _open(path) as file:
+        return dict(file.metadata() or {})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"the checkpoint {path} cannot be read ({error}); start the training anew") from error

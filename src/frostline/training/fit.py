@@ -1,0 +1,203 @@
+"""The one training loop."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from frostline.errors import FrostlineError
+from frostline.progress import Advance, phase
+from frostline.results.history import EpochRecord
+from frostline.training.batches import Batch, Batches
+from frostline.training.checkpoints import Checkpoints
+from frostline.training.optimisers import (
+    OptimiserName,
+    Schedule,
+    learning_rate_factor,
+    make_optimiser,
+    parameter_groups,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a tail is trained: what one call of `fit` does."""
+
+    epochs: int
+    optimizer: OptimiserName
+    learning_rate: float
+    head_lr_multiplier: float
+    layer_decay: float
+    weight_decay: float
+    momentum: float
+    schedule: Schedule
+    warmup_epochs: float
+    label_smoothing: float
+    clip_norm: float | None
+    class_weights: Tensor | None
+    """Weight of each class's loss, float32 (classes,)."""
+    patience: int | None
+    seed: int
+    precision: torch.dtype
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training came to."""
+
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    interrupted: bool
+
+
+def fit(
+    tail: nn.Module,
+    batches: Batches,
+    stage: Stage,
+    checkpoints: Checkpoints,
+    on_epoch: Callable[[EpochRecord], None],
+) -> Fitted:
+    """Train a tail; it holds the weights of the epoch with the lowest validation loss at the end.
+
+    Continues after the last whole epoch in `checkpoints`, with the result of a training that was never stopped:
+    everything random follows from seed and epoch. Ctrl-C ends the training early and keeps the best epoch so far;
+    before the first epoch has ended it raises `KeyboardInterrupt`. A loss that is not finite raises `FrostlineError`.
+    """
+    optimizer = make_optimiser(
+        stage.optimizer,
+        parameter_groups(tail, stage.head_lr_multiplier, stage.layer_decay, stage.weight_decay),
+        stage.learning_rate,
+        stage.momentum,
+    )
+    history, best_epoch = checkpoints.restore(tail, optimizer)
+    interrupted = False
+    try:
+        while len(history) < stage.epochs and not _is_stale(len(history), best_epoch, stage.patience):
+            record = _run_epoch(tail, batches, stage, optimizer, history)
+            history.append(record)
+            if best_epoch == 0 or record.val_loss < history[best_epoch - 1].val_loss:
+                best_epoch = record.epoch
+            checkpoints.save(tail, optimizer, history, best_epoch)
+            on_epoch(record)
+    except KeyboardInterrupt:
+        history, best_epoch = checkpoints.restore(tail, optimizer)
+        if not history:
+            raise
+        interrupted = True
+    checkpoints.restore_best(tail, best_epoch)
+    return Fitted(tuple(history), best_epoch, interrupted)
+
+
+def _is_stale(epochs_done: int, best_epoch: int, patience: int | None) -> bool:
+    return patience is not None and epochs_done - best_epoch >= patience
+
+
+def _run_epoch(
+    tail: nn.Module, batches: Batches, stage: Stage, optimizer: Optimizer, history: Sequence[EpochRecord]
+) -> EpochRecord:
+    """Train on every picture once, then measure on the validation pictures."""
+    epoch = len(history)
+    started = time.monotonic()
+    torch.manual_seed(stage.seed * 1_000_003 + epoch)
+    with phase(f"epoch {epoch + 1}/{stage.epochs}", batches.train_pictures) as advance:
+        train_loss, train_accuracy = _train(tail, batches, stage, optimizer, history, advance)
+    trained = time.monotonic()
+    with phase("validation", batches.val_pictures) as advance:
+        val_loss, val_accuracy = measure(tail, batches.val(), advance)
+    return EpochRecord(
+        epoch=epoch + 1,
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        learning_rate=stage.learning_rate * _factor(stage, batches, history, batches.steps_per_epoch - 1),
+        seconds=time.monotonic() - started,
+        pictures_per_second=batches.train_pictures / (trained - started),
+    )
+
+
+def _train(
+    tail: nn.Module,
+    batches: Batches,
+    stage: Stage,
+    optimizer: Optimizer,
+    history: Sequence[EpochRecord],
+    advance: Advance,
+) -> tuple[float, float]:
+    """One pass over the training batches; returns mean loss and accuracy."""
+    tail.train()
+    parameters = [parameter for parameter in tail.parameters() if parameter.requires_grad]
+    base_rates = [group["initial_lr"] for group in optimizer.param_groups]
+    loss_sum = correct = seen = 0.0
+    for step, batch in enumerate(batches.train(len(history))):
+        factor = _factor(stage, batches, history, step)
+        for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
+            group["lr"] = rate * factor
+        with _autocast(batch.activations.device, stage.precision):
+            logits = tail(batch.activations)
+            loss = _loss(logits, batch, stage)
+        _require_finite(loss, len(history) + 1, step + 1, batches.steps_per_epoch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if stage.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, stage.clip_norm)
+        optimizer.step()
+        count = len(batch.targets)
+        seen += count
+        loss_sum += loss.item() * count
+        correct += _count_correct(logits, batch.targets)
+        advance(count, f"loss {loss_sum / seen:.4f}  accuracy {correct / seen:.4f}")
+    return loss_sum / seen, correct / seen
+
+
+@torch.no_grad()
+def measure(tail: nn.Module, batches: Iterable[Batch], advance: Advance) -> tuple[float, float]:
+    """Mean plain cross-entropy (nats) and accuracy over batches, in evaluation mode."""
+    tail.eval()
+    loss_sum = correct = seen = 0.0
+    for batch in batches:
+        logits = tail(batch.activations)
+        loss_sum += functional.cross_entropy(logits, batch.targets, reduction="sum").item()
+        correct += _count_correct(logits, batch.targets)
+        seen += len(batch.targets)
+        advance(len(batch.targets))
+    return loss_sum / seen, correct / seen
+
+
+def _factor(stage: Stage, batches: Batches, history: Sequence[EpochRecord], step: int) -> float:
+    """What the schedule multiplies the learning rates by at one step of the epoch after `history`."""
+    return learning_rate_factor(
+        stage.schedule,
+        step=len(history) * batches.steps_per_epoch + step,
+        total_steps=stage.epochs * batches.steps_per_epoch,
+        warmup_steps=round(stage.warmup_epochs * batches.steps_per_epoch),
+        val_losses=[record.val_loss for record in history],
+    )
+
+
+def _loss(logits: Tensor, batch: Batch, stage: Stage) -> Tensor:
+    wanted = batch.targets if batch.soft_targets is None else batch.soft_targets
+    return functional.cross_entropy(logits, wanted, weight=stage.class_weights, label_smoothing=stage.label_smoothing)
+
+
+def _require_finite(loss: Tensor, epoch: int, batch: int, batches: int) -> None:
+    if not torch.isfinite(loss):
+        raise FrostlineError(
+            f"the loss is {loss.item()} in epoch {epoch}, batch {batch} of {batches}: "
+            "lower --lr or give --clip-norm; the epochs before are kept in the run's checkpoint"
+        )
+
+
+def _count_correct(logits: Tensor, targets: Tensor) -> int:
+    return int((logits.argmax(1) == targets).sum().item())
+
+
+def _autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
+    if precision == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=precision)

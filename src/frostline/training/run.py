@@ -1,0 +1,228 @@
+"""A whole run: from a dataset to a folder with a classifier and its figures."""
+
+import csv
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from frostline.config import TrainConfig
+from frostline.data.dataset import Dataset, SplitName
+from frostline.data.pixels import Unreadable, read_pixels
+from frostline.data.sources import load_dataset
+from frostline.data.splits import Splits, load_splits, make_splits, save_splits
+from frostline.errors import ConfigError, ModelError
+from frostline.files import atomic_write
+from frostline.model.backbone import Backbone
+from frostline.progress import log_to, say
+from frostline.results.history import EpochRecord, save_history
+from frostline.results.metrics import Metrics
+from frostline.training.checkpoints import Checkpoints
+from frostline.training.fit import Fitted, fit
+from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
+from frostline.training.run_folder import RunFolder, create_run_folder, describe_environment, open_run_folder
+from frostline.training.setup import Training, load_configured_backbone, prepare
+
+OnEpoch = Callable[[EpochRecord], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training and what it left."""
+
+    folder: Path
+    config: TrainConfig
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    val_metrics: Metrics
+    test_metrics: Metrics | None
+    seconds: dict[str, float]
+    """Time spent on each phase."""
+    interrupted: bool
+
+    @property
+    def metrics(self) -> Metrics:
+        """The test figures; without a test split, those of validation, on which the epoch was chosen."""
+        return self.test_metrics or self.val_metrics
+
+
+def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = None) -> Run:
+    """Train a classifier on a dataset and leave a run folder.
+
+    `on_epoch` is told of every epoch; it changes nothing. Ctrl-C keeps the best epoch so far and finishes the folder;
+    before the first epoch has ended it raises `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError`
+    before training where options, pictures or backbone are wrong; no folder is left then.
+    """
+    if config.splits is not None:
+        splits = load_splits(config.splits, dataset)
+    else:
+        splits = make_splits(
+            dataset, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed
+        )
+    backbone, config = load_configured_backbone(dataset, config)
+    config = config.model_copy(update={"source": dataset.source})
+    folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
+    try:
+        config.save(folder.config)
+        weights = {"description": backbone.weights.description, "sha256": backbone.weights.sha256}
+        folder.write_json(folder.environment, {**describe_environment(), "weights": weights})
+        save_splits(splits, dataset, folder.splits)
+        with log_to(folder.log):
+            return _run(folder, dataset, splits, backbone, config, on_epoch)
+    except BaseException:
+        if not folder.checkpoint.exists():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
+    """Go on with a run that was stopped, in its own folder; the result is that of a run that was not.
+
+    Raises `ConfigError` where there is no such run or it is finished, `DataError` where its pictures have changed,
+    and `ModelError` where the pretrained weights have.
+    """
+    folder = open_run_folder(path)
+    if folder.metrics.exists() and not json.loads(folder.metrics.read_text(encoding="utf-8"))["interrupted"]:
+        raise ConfigError(f"{path} is finished, nothing is left to resume; repeat it with --config {folder.config}")
+    config = TrainConfig.make(file=folder.config)
+    dataset = load_dataset(config.source or "", data_dir=config.data_dir)
+    splits = load_splits(folder.splits, dataset)
+    backbone, config = load_configured_backbone(dataset, config)
+    before = json.loads(folder.environment.read_text(encoding="utf-8"))["weights"]
+    if before["sha256"] != backbone.weights.sha256:
+        raise ModelError(
+            f"{path} began with other pretrained weights ({before['description']}) than those found now "
+            f"({backbone.weights.description}); put the first ones back, or start a new run"
+        )
+    with log_to(folder.log):
+        say(f"resuming {folder.path}")
+        return _run(folder, dataset, splits, backbone, config, on_epoch)
+
+
+def _run(
+    folder: RunFolder,
+    dataset: Dataset,
+    splits: Splits,
+    backbone: Backbone,
+    config: TrainConfig,
+    on_epoch: OnEpoch | None,
+) -> Run:
+    """Decode, fit, evaluate, draw."""
+    clock = _Clock()
+    torch.use_deterministic_algorithms(config.deterministic)
+    for note in dataset.notes:
+        say(f"note: {note}")
+    pixels, unreadable = read_pixels(
+        dataset, size=backbone.size, resize_mode=config.resize_mode, skip_unreadable=config.skip_unreadable
+    )
+    if unreadable:
+        _record_unreadable(unreadable, folder)
+        splits = splits.without(item.index for item in unreadable)
+    clock.lap("decode")
+
+    training = prepare(dataset, pixels, splits, backbone, config)
+    _describe(folder, dataset, splits, backbone, training)
+    fitted = _fit(folder, training, config, on_epoch)
+    clock.lap("train")
+
+    if fitted.interrupted:
+        say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
+    training.classifier.save(folder.classifier)
+    predictions = evaluate_splits(training.classifier, dataset, splits, folder)
+    metrics = measure_splits(predictions)
+    clock.lap("evaluate")
+
+    headline: SplitName = "test" if "test" in metrics else "val"
+    draw_pictures(folder, dataset, fitted.history, predictions[headline], metrics[headline])
+    clock.lap("draw")
+    run = Run(
+        folder.path,
+        config,
+        fitted.history,
+        fitted.best_epoch,
+        metrics["val"],
+        metrics.get("test"),
+        clock.seconds,
+        fitted.interrupted,
+    )
+    _save_metrics(folder, run, training)
+    return run
+
+
+class _Clock:
+    """Seconds spent on each phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        now = time.monotonic()
+        self.seconds[phase] = round(now - self._last, 3)
+        self._last = now
+
+
+def _fit(folder: RunFolder, training: Training, config: TrainConfig, on_epoch: OnEpoch | None) -> Fitted:
+    checkpoints = Checkpoints(folder.checkpoint)
+    history = checkpoints.history()
+
+    def observe(record: EpochRecord) -> None:
+        history.append(record)
+        save_history(history, folder.history)
+        say(
+            f"epoch {record.epoch}/{config.epochs}  "
+            f"loss {record.train_loss:.4f}  accuracy {record.train_accuracy:.4f}  "
+            f"val loss {record.val_loss:.4f}  val accuracy {record.val_accuracy:.4f}  "
+            f"{record.pictures_per_second:,.0f} pictures/s  {record.seconds:.1f} s"
+        )
+        if on_epoch is not None:
+            on_epoch(record)
+
+    fitted = fit(training.tail, training.batches, training.stage, checkpoints, observe)
+    save_history(fitted.history, folder.history)
+    return fitted
+
+
+def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, training: Training) -> None:
+    """Say in a few lines what is about to be trained."""
+    say(
+        f"{dataset.name}: {len(splits.train):,} training, {len(splits.val):,} validation and {len(splits.test):,} test "
+        f"pictures of {len(dataset.class_names)} classes"
+    )
+    layers = len(training.frozen.layers)
+    say(
+        f"{backbone.name} at {backbone.size} px, weights: {backbone.weights.description}; "
+        f"the last {layers - training.frozen.first_trainable} of {layers} layers train "
+        f"({training.frozen.trainable_parameters:,} parameters), trunk up to {training.frozen.cut} in "
+        f"{training.batches.engine.name}"
+    )
+    say(f"run folder: {folder.path}")
+
+
+def _record_unreadable(unreadable: Sequence[Unreadable], folder: RunFolder) -> None:
+    say(f"{len(unreadable):,} pictures cannot be read and are left out: see {folder.unreadable}")
+    with atomic_write(folder.unreadable) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "reason"])
+        writer.writerows([item.path, item.reason] for item in unreadable)
+
+
+def _save_metrics(folder: RunFolder, run: Run, training: Training) -> None:
+    values = {
+        "figures_of": run.metrics.split,
+        "test": run.test_metrics.to_dict() if run.test_metrics else None,
+        "val": run.val_metrics.to_dict(),
+        "best_epoch": run.best_epoch,
+        "epochs": len(run.history),
+        "interrupted": run.interrupted,
+        "trainable_parameters": {
+            "backbone": training.frozen.trainable_parameters,
+            "head": sum(parameter.numel() for parameter in training.tail.head.parameters()),
+        },
+        "seconds": run.seconds,
+    }
+    folder.write_json(folder.metrics, values)

@@ -1,0 +1,142 @@
+"""The folder that a run leaves: where each of its files is, and how a new one is claimed."""
+
+import json
+import os
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from frostline import __version__
+from frostline.errors import ConfigError, FrostlineError
+from frostline.files import atomic_write
+
+_RECORDED = ("torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths within one run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every option, to repeat the run with."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Machine, versions and weights."""
+        return self.path / "environment.json"
+
+    @property
+    def splits(self) -> Path:
+        """Which picture is in which split."""
+        return self.path / "splits.csv"
+
+    @property
+    def unreadable(self) -> Path:
+        """The pictures that were left out, with reasons."""
+        return self.path / "unreadable.csv"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """The figures; written when the run is finished."""
+        return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of predictions, one CSV a split."""
+        return self.path / "predictions"
+
+    @property
+    def classifier(self) -> Path:
+        """Folder of the classifier."""
+        return self.path / "classifier"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of what is needed to resume."""
+        return self.path / "checkpoint"
+
+    @property
+    def log(self) -> Path:
+        """What was said on the way."""
+        return self.path / "log.txt"
+
+    def picture(self, name: str) -> Path:
+        """Path of one of the pictures that the run draws."""
+        return self.path / f"{name}.png"
+
+    def write_json(self, path: Path, values: dict[str, Any]) -> None:
+        """Write one of the run's JSON files whole."""
+        with atomic_write(path) as file:
+            json.dump(values, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+
+
+def create_run_folder(runs_dir: Path, dataset: str, backbone: str) -> RunFolder:
+    """Claim `<dataset>-<backbone>-<number>` with the next free number; an existing folder is never touched."""
+    name = re.sub(r"[^\w.-]+", "_", f"{dataset}-{backbone}")
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        taken = [
+            int(p.name.rpartition("-")[2])
+            for p in runs_dir.glob("*-*")
+            if re.fullmatch(rf"{re.escape(name)}-\d+", p.name)
+        ]
+        number = max(taken, default=0) + 1
+        while True:
+            try:
+                path = runs_dir / f"{name}-{number}"
+                path.mkdir()
+                return RunFolder(path)
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise FrostlineError(
+            f"cannot make a run folder in {runs_dir}: {error.strerror}; choose another place with --runs-dir"
+        ) from error
+
+
+def open_run_folder(path: str | Path) -> RunFolder:
+    """An existing run's folder. Raises `ConfigError` where there is none."""
+    folder = RunFolder(Path(path))
+    if not folder.path.is_dir():
+        raise ConfigError(f"no such run: {path}")
+    if not folder.config.is_file():
+        raise ConfigError(f"{path} is not the folder of a run: it has no config.yaml")
+    return folder
+
+
+def describe_environment() -> dict[str, Any]:
+    """Machine and versions, for the record."""
+    return {
+        "frostline": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in _RECORDED},
+        "command": sys.argv,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

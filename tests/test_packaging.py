@@ -157,7 +157,8 @@ def test_source_imports_only_what_is_declared() -> None:
 def loaded_by(code: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter holds after it ran `code`."""
     script = f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}), file=sys.stderr)"
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
     return set(finished.stderr.split())
 
 

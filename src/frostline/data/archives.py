@@ -140,7 +140,7 @@ def _open_zip(path: Path) -> tuple[Listing, PictureStore]:
             folders.append(name)
         elif stat.S_ISLNK(member.external_attr >> 16):
             links.append(name)
-        elif not is_hidden(name.split("/")):
+        elif not is_hidden(name):
             files[name] = member
     return Listing(tuple(files), tuple(folders), _describe_links(links)), ZipStore(archive, files)
 
@@ -188,7 +188,7 @@ def _scan_tar(
         name = _safe_name(member.name, path)
         if member.isdir():
             folders.append(name)
-        elif is_hidden(name.split("/")):
+        elif is_hidden(name):
             continue
         elif member.islnk() and (target := _safe_name(member.linkname, path)) in files:
             files[name] = files[target]

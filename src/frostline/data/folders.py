@@ -47,7 +47,7 @@ def list_folder(root: Path) -> Listing:
             continue
         for name, is_folder in _scan(root / relative):
             path = f"{relative}/{name}" if relative else name
-            if is_hidden((name,)):
+            if is_hidden(name):
                 continue
             if is_folder:
                 folders.append(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from natsort import natsorted
 
 from frostline.data.folders import list_folder
-from frostline.data.listing import is_other_file
+from frostline.data.listing import may_be_picture
 from frostline.errors import DataError
 
 
@@ -33,7 +33,7 @@ def expand_inputs(names: Iterable[str], listed: Iterable[str]) -> Iterator[Path]
 
 
 def _below(folder: Path) -> list[Path]:
-    names = [name for name in list_folder(folder).files if not is_other_file(name)]
+    names = [name for name in list_folder(folder).files if may_be_picture(name)]
     if not names:
         raise DataError(f"{folder} holds no pictures")
     return [folder / name for name in natsorted(names)]

@@ -1,10 +1,10 @@
 """From the paths in a folder or an archive to labelled samples: which folder is a split, which one a class."""
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from natsort import natsorted
@@ -38,7 +38,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _MAX_PLACES = 5
 """Folders that one note names."""
 
-_IGNORED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
+_HIDDEN = re.compile(r"(?:^|/)(?:\.|(?:__MACOSX|@eaDir)(?:/|$))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,17 @@ class Arrangement(NamedTuple):
 class _Entry(NamedTuple):
     path: str
     parts: tuple[str, ...]
+    suffix: str
 
 
-def is_hidden(parts: Iterable[str]) -> bool:
-    """Whether a path belongs to the system rather than to the user: `.DS_Store`, `__MACOSX` and the like."""
-    return any(part.startswith(".") or part in _IGNORED_FOLDERS for part in parts)
+def is_hidden(path: str) -> bool:
+    """Whether a POSIX path belongs to the system rather than to the user: `.DS_Store`, `__MACOSX/` and the like."""
+    return _HIDDEN.search(path) is not None
+
+
+def may_be_picture(path: str) -> bool:
+    """Whether a file counts as a picture by its name; it does unless its suffix says otherwise."""
+    return posixpath.splitext(path)[1].lower() not in _OTHER_SUFFIXES
 
 
 def arrange(listing: Listing, source: str) -> Arrangement:
@@ -78,11 +84,11 @@ def arrange(listing: Listing, source: str) -> Arrangement:
 
     Raises `DataError` where no class folder is found, a class has no pictures, or the training split lacks a class.
     """
-    entries = [entry for entry in map(_entry, listing.files) if not is_hidden(entry.parts)]
-    folders = {parts for parts in (PurePosixPath(folder).parts for folder in listing.folders) if not is_hidden(parts)}
+    entries = [_entry(path) for path in listing.files if not is_hidden(path)]
+    folders = {tuple(path.split("/")) for path in listing.folders if not is_hidden(path)}
     for entry in entries:
         _check_name(entry.path, source)
-    pictures = [entry for entry in entries if not _is_other(entry)]
+    pictures = [entry for entry in entries if may_be_picture(entry.path)]
     folders.update(entry.parts[:-1] for entry in entries)
     if not pictures:
         raise DataError(f"{source} holds no pictures: expected a folder of pictures for each class")
@@ -108,11 +114,7 @@ _Counts = Mapping[SplitName | None, Counter[str]]
 
 
 def _entry(path: str) -> _Entry:
-    return _Entry(path, tuple(path.split("/")))
-
-
-def _is_other(entry: _Entry) -> bool:
-    return PurePosixPath(entry.parts[-1]).suffix.lower() in _OTHER_SUFFIXES
+    return _Entry(path, tuple(path.split("/")), posixpath.splitext(path)[1].lower())
 
 
 def _check_name(path: str, source: str) -> None:
@@ -222,7 +224,7 @@ def _places(counts: Counter[str]) -> str:
 
 def _describe_others(entries: list[_Entry]) -> list[str]:
     """A note on files that are no pictures."""
-    suffixes = Counter(PurePosixPath(entry.path).suffix.lower() for entry in entries if _is_other(entry))
+    suffixes = Counter(entry.suffix for entry in entries if entry.suffix in _OTHER_SUFFIXES)
     if not suffixes:
         return []
     listed = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(suffixes.items()))

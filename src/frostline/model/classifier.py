@@ -22,6 +22,7 @@ from frostline.data.decode import UnreadablePictureError, decode_picture
 from frostline.errors import DataError, ModelError
 from frostline.files import atomic_write
 from frostline.model.backbone import load_backbone
+from frostline.model.frost_line import channels_last
 from frostline.model.head import Activation, make_head
 from frostline.model.preprocessing import Preprocessing
 from frostline.progress import phase
@@ -103,7 +104,7 @@ class ImageClassifier:
     def logits(self, pixels: Tensor) -> Tensor:
         """From normalised pixels, float32 (N, 3, size, size), to logits, float32 (N, classes)."""
         self.network.eval()
-        logits: Tensor = self.network(pixels.to(self.device))
+        logits: Tensor = self.network(channels_last(pixels.to(self.device)))
         return logits
 
     def probabilities(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:

@@ -16,6 +16,11 @@ BatchNormMode = Literal["adapt", "freeze"]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """The same values laid out with the channels of each pixel together, in which convolutions are faster."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
 class Tail(nn.Module):
     """The part of the network that trains: the backbone above the cut, then the head.
 
@@ -30,7 +35,7 @@ class Tail(nn.Module):
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """From activations at the cut, shape (pictures, ...), to logits, shape (pictures, classes)."""
-        logits: torch.Tensor = self.head(self.body(activations))
+        logits: torch.Tensor = self.head(self.body(channels_last(activations)))
         return logits
 
     def train(self, mode: bool = True) -> "Tail":

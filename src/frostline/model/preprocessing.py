@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import groupby
 from typing import Any, get_args
 
 import torch
@@ -70,20 +71,23 @@ class Preprocessing:
             raise ModelError(f"preprocessing size must be a whole number of pixels, not {size!r}")
         if resize_mode not in get_args(ResizeMode):
             raise ModelError(f"preprocessing resize_mode must be one of {get_args(ResizeMode)}, not {resize_mode!r}")
-        return cls(size, _channels("mean", values["mean"]), _channels("std", values["std"]), resize_mode)
+        mean, std = _channels("mean", values["mean"]), _channels("std", values["std"])
+        if min(std) <= 0:
+            raise ModelError(f"preprocessing std must be above zero, not {std}")
+        return cls(size, mean, std, resize_mode)
 
     def _sample(
         self, pictures: Tensor, sides: Tensor, matrices: Tensor | None, convert: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Resample pictures of equal side together, a few at a time on a CPU, each after `convert`."""
+        """Resample pictures after `convert`; successive ones of equal side together, a few at a time on a CPU."""
         result = torch.empty(len(pictures), 3, self.size, self.size, device=pictures.device)
         on_cpu = pictures.device.type == "cpu"
         piece = max(1, _PIECE_PIXELS // self.size**2) * torch.get_num_threads() if on_cpu else len(pictures)
-        for side, rows in _pieces(sides, piece):
-            place = rows.to(pictures.device)
-            source = convert(_unit_range(pictures[place, :side, :side]))
-            sampled = _upsample(source, self.size) if matrices is None else _warp(source, matrices[rows], self.size)
-            result.index_copy_(0, place, sampled)
+        for side, rows in _pieces(sides.tolist(), piece):
+            source = convert(_unit_range(pictures[rows, :side, :side]))
+            result[rows] = (
+                _upsample(source, self.size) if matrices is None else _warp(source, matrices[rows], self.size)
+            )
         return result
 
 
@@ -95,22 +99,26 @@ def _channels(name: str, values: object) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _pieces(sides: Tensor, limit: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield each side with the rows of up to `limit` pictures that have it."""
-    for side in sorted(set(sides.tolist())):
-        for rows in (sides == side).nonzero().flatten().cpu().split(limit):
-            yield side, rows
+def _pieces(sides: list[int], limit: int) -> Iterator[tuple[int, slice]]:
+    """Yield the rows of up to `limit` successive pictures of equal side, with that side."""
+    start = 0
+    for side, run in groupby(sides):
+        stop = start + len(list(run))
+        for first in range(start, stop, limit):
+            yield side, slice(first, min(first + limit, stop))
+        start = stop
 
 
 def _unit_range(pictures: Tensor) -> Tensor:
-    """Turn uint8 (N, side, side, 3) into float32 (N, 3, side, side) in 0..1, channels last in memory."""
-    return pictures.permute(0, 3, 1, 2).float().div_(255)
+    """Turn uint8 (N, side, side, 3) into float32 (N, 3, side, side) in 0..1."""
+    return pictures.permute(0, 3, 1, 2).contiguous().float().div_(255)
 
 
 def _upsample(source: Tensor, size: int) -> Tensor:
     """Sample plain views, (N, 3, side, side) to (N, 3, size, size)."""
     if source.shape[-1] == size:
         return source
+    source = source.contiguous(memory_format=torch.channels_last)  # more than twice as fast on a CPU
     return F.interpolate(source, size=(size, size), mode="bilinear", align_corners=False)
 
 

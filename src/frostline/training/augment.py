@@ -63,10 +63,12 @@ class Augmenter:
     seed: int
 
     def __call__(self, pictures: Tensor, sides: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
-        """Make the views of one epoch: normalised float32 (N, 3, size, size).
+        """Make the views of one epoch: normalised float32 (N, 3, size, size). Epoch 0 sees the pictures as they are.
 
         `pictures` and `sides` are as in `Preprocessing.resample`; `indices` (N,) number the pictures in their dataset.
         """
+        if epoch == 0:
+            return self.preprocessing(pictures, sides)
         draws = _uniforms(self.seed, epoch, indices)
         matrices = _matrices(self.augmentation, draws) if self.augmentation.moves else None
         views = self.preprocessing(pictures, sides, matrices)

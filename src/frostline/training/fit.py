@@ -133,6 +133,7 @@ def _train(
     tail.train()
     parameters = [parameter for parameter in tail.parameters() if parameter.requires_grad]
     base_rates = [group["initial_lr"] for group in optimizer.param_groups]
+    scaler = torch.amp.GradScaler(enabled=stage.precision == torch.float16)
     loss_sum = correct = seen = 0.0
     for step, batch in enumerate(batches.train(len(history))):
         factor = _factor(stage, batches, history, step)
@@ -143,10 +144,12 @@ def _train(
             loss = _loss(logits, batch, stage)
         _require_finite(loss, len(history) + 1, step + 1, batches.steps_per_epoch)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
         if stage.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, stage.clip_norm)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         count = len(batch.targets)
         seen += count
         loss_sum += loss.item() * count

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from frostline.model.frost_line import channels_last
+
 OPENVINO_BATCH = 16
 """Pictures in one request to OpenVINO, which is fastest with small batches."""
 
@@ -44,7 +46,7 @@ class TorchEngine:
     def __call__(self, pixels: Tensor) -> Tensor:
         """See `TrunkEngine`."""
         self._trunk.eval()
-        activations: Tensor = self._trunk(pixels)
+        activations: Tensor = self._trunk(channels_last(pixels))
         return activations
 
 

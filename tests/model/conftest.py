@@ -1,5 +1,0 @@
-"""These tests import timm themselves."""
-
-from frostline._torchvision import ensure_importable
-
-ensure_importable()

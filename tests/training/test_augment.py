@@ -1,0 +1,160 @@
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frostline.model.preprocessing import Preprocessing
+from frostline.training.augment import PRESETS, Augmentation, Augmenter, erase, mix, view_matrices
+
+PREPROCESS = Preprocessing(24, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+MANY = np.arange(4000)
+
+
+def batch(count: int = 8) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+    generator = torch.Generator().manual_seed(0)
+    buffer = torch.randint(0, 256, (count, 24, 24, 3), dtype=torch.uint8, generator=generator)
+    sides = torch.tensor([24, 16, 24, 9] * (count // 4))
+    return buffer, sides, np.arange(count) * 1000
+
+
+def test_nothing_is_changed_without_amounts() -> None:
+    buffer, sides, indices = batch()
+    views = Augmenter(PREPROCESS, PRESETS["none"], 0)(buffer, sides, indices, 3)
+    assert torch.equal(views, PREPROCESS(buffer, sides))
+    identity = torch.eye(2, 3).expand(8, 2, 3)
+    assert torch.equal(view_matrices(Augmentation(), indices, 3, 0), identity)
+
+
+def test_a_view_follows_from_seed_epoch_and_picture_alone() -> None:
+    buffer, sides, indices = batch()
+    augmenter = Augmenter(PREPROCESS, PRESETS["strong"], 7)
+    views = augmenter(buffer, sides, indices, 2)
+    assert torch.equal(views, augmenter(buffer, sides, indices, 2))
+    order = torch.tensor([5, 0, 3])
+    assert torch.equal(views[order], augmenter(buffer[order], sides[order], indices[order.numpy()], 2))
+    for other in (augmenter(buffer, sides, indices, 3), replace(augmenter, seed=8)(buffer, sides, indices, 2)):
+        assert not any(torch.equal(one, two) for one, two in zip(views, other, strict=True))
+
+
+def test_pictures_vary_independently() -> None:
+    matrices = view_matrices(PRESETS["medium"], MANY, 1, 0)
+    assert len(np.unique(matrices[:, 0, 2].numpy())) > 3990
+    next_epoch = view_matrices(PRESETS["medium"], MANY, 2, 0)
+    correlation = np.corrcoef(matrices[:, 0, 2].numpy(), next_epoch[:, 0, 2].numpy())[0, 1]
+    neighbours = np.corrcoef(matrices[:-1, 0, 2].numpy(), matrices[1:, 0, 2].numpy())[0, 1]
+    assert abs(correlation) < 0.06
+    assert abs(neighbours) < 0.06
+
+
+def assert_uniform(values: Tensor, low: float, high: float) -> None:
+    """Compare deciles of the values with those of the uniform distribution."""
+    deciles = np.quantile(values.numpy(), np.linspace(0, 1, 11))
+    np.testing.assert_allclose(deciles, np.linspace(low, high, 11), atol=0.03 * (high - low))
+    assert values.min() >= low - 1e-6
+    assert values.max() <= high + 1e-6
+
+
+def test_amounts_are_uniform_as_in_keras() -> None:
+    rotated = view_matrices(Augmentation(rotation=15), MANY, 1, 0)
+    assert_uniform(torch.atan2(rotated[:, 1, 0], rotated[:, 0, 0]) * 180 / math.pi, -15, 15)
+    shifted = view_matrices(Augmentation(shift=0.1), MANY, 1, 0)
+    assert_uniform(shifted[:, 0, 2] / 2, -0.1, 0.1)
+    assert_uniform(shifted[:, 1, 2] / 2, -0.1, 0.1)
+    sheared = view_matrices(Augmentation(shear=10), MANY, 1, 0)
+    assert_uniform(-torch.asin(sheared[:, 1, 0]) * 180 / math.pi, -10, 10)
+    zoomed = view_matrices(Augmentation(zoom=0.1), MANY, 1, 0)
+    assert_uniform(zoomed[:, 0, 0], 0.9, 1.1)
+    assert_uniform(zoomed[:, 1, 1], 0.9, 1.1)
+    flipped = view_matrices(Augmentation(horizontal_flip=True), MANY, 1, 0)
+    assert flipped[:, 0, 0].abs().eq(1).all()
+    assert abs(flipped[:, 0, 0].mean().item()) < 0.06
+
+
+def test_composed_like_keras() -> None:
+    """Keras multiplies rotation, shift, shear and zoom, in (row, column) order, and mirrors the result."""
+    augmentation = PRESETS["medium"]
+    parts = [
+        replace(Augmentation(), **{name: getattr(augmentation, name)})
+        for name in ("rotation", "shift", "shear", "zoom", "horizontal_flip")
+    ]
+    indices = np.arange(50)
+    product = torch.eye(3).repeat(50, 1, 1)
+    for part in parts:
+        whole = torch.eye(3).repeat(50, 1, 1)
+        whole[:, :2] = view_matrices(part, indices, 4, 1)
+        product = product @ whole
+    torch.testing.assert_close(view_matrices(augmentation, indices, 4, 1), product[:, :2], atol=1e-6, rtol=0)
+
+
+def test_erasing_covers_one_rectangle_of_the_stated_size() -> None:
+    views = torch.ones(300, 3, 64, 64)
+    erased = erase(views, 1.0, np.arange(300), 1, 0) == 0
+    assert torch.equal(erased[:, 0], erased[:, 2])
+    area = erased[:, 0].float().mean(dim=(1, 2))
+    assert area.min() > 0.01
+    assert area.max() < 0.36
+    heights, widths = erased[:, 0].any(dim=2).sum(dim=1), erased[:, 0].any(dim=1).sum(dim=1)
+    assert torch.equal(erased[:, 0].sum(dim=(1, 2)), heights * widths)
+    assert erased[:, 0].any(dim=0).any(dim=0).all()
+    assert erased[:, 0].any(dim=0).any(dim=1).all()
+
+
+def test_erasing_happens_with_its_probability_and_leaves_its_input() -> None:
+    views = torch.ones(2000, 1, 8, 8)
+    changed = (erase(views, 0.25, np.arange(2000), 1, 0) == 0).flatten(1).any(dim=1)
+    assert 0.22 < changed.float().mean().item() < 0.28
+    assert views.min() == 1
+    assert torch.equal(erase(views, 0.0, np.arange(2000), 1, 0), views)
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation(mixup=0.4), Augmentation(cutmix=1.0)])
+def test_mixed_targets_are_the_proportions_of_the_pictures(augmentation: Augmentation) -> None:
+    count = 6
+    targets = torch.eye(count)
+    views = targets[:, :, None, None].expand(count, count, 20, 20).contiguous()
+    for step in range(20):
+        mixed, soft = mix(views, targets, augmentation, 0, 1, step)
+        torch.testing.assert_close(mixed.mean(dim=(2, 3)), soft)
+        torch.testing.assert_close(soft.sum(dim=1), torch.ones(count))
+    assert torch.equal(views.amax(dim=(2, 3)), targets)
+
+
+def test_mixing_follows_from_seed_epoch_and_step() -> None:
+    views, targets = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.eye(8)
+    augmentation = Augmentation(mixup=1.0, cutmix=1.0)
+    mixed, soft = mix(views, targets, augmentation, 0, 1, 2)
+    again, soft_again = mix(views, targets, augmentation, 0, 1, 2)
+    assert torch.equal(mixed, again)
+    assert torch.equal(soft, soft_again)
+    for seed, epoch, step in [(1, 1, 2), (0, 2, 2), (0, 1, 3)]:
+        assert not torch.equal(mix(views, targets, augmentation, seed, epoch, step)[0], mixed)
+
+
+def test_both_ways_of_mixing_take_turns() -> None:
+    views, targets = torch.eye(4)[:, :1, None, None].expand(4, 1, 16, 16), torch.eye(4)
+    blended = []
+    for step in range(200):
+        mixed, _ = mix(views, targets, Augmentation(mixup=1.0, cutmix=1.0), 0, 1, step)
+        blended.append(bool(((mixed > 0) & (mixed < 1)).any()))
+    assert 40 < sum(blended) < 110
+
+
+def test_mixing_is_off_by_default() -> None:
+    views, targets = torch.rand(4, 3, 8, 8), torch.eye(4)
+    mixed, soft = mix(views, targets, Augmentation(), 0, 1, 0)
+    assert torch.equal(mixed, views)
+    assert torch.equal(soft, targets)
+    assert not any(preset.mixes for preset in PRESETS.values())
+
+
+def test_presets_grow() -> None:
+    names = ["none", "light", "medium", "strong"]
+    assert list(PRESETS) == names
+    for weaker, stronger in pairwise(names):
+        for amount in ("rotation", "shift", "shear", "zoom", "random_erasing"):
+            assert getattr(PRESETS[weaker], amount) <= getattr(PRESETS[stronger], amount)

@@ -2,7 +2,7 @@
 # Repeated, that takes no time until pyproject.toml or constraints.txt changes.
 
 PYTHON ?= python3
-DEMO_ARGS ?= train digits --recipe demo
+DEMO_ARGS ?= train digits --no-horizontal-flip
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed

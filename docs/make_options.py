@@ -1,0 +1,46 @@
+"""Writes docs/options.md from TrainConfig: `python docs/make_options.py`."""
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from frostline.config import RECIPES, TrainConfig
+
+PAGE = Path(__file__).with_name("options.md")
+
+_INTRODUCTION = """# Options of a training
+
+Made from `TrainConfig` by `python docs/make_options.py`. An option is a flag (`--batch-size 32`), a line of a YAML file
+given with `--config` (`batch_size: 32`), and an argument in Python (`TrainConfig(batch_size=32)`). Flags go before the
+YAML file, that before the recipe, and that before the defaults.
+"""
+
+
+def options_page() -> str:
+    """The page as Markdown."""
+    lines = [_INTRODUCTION]
+    groups: dict[str, list[str]] = {}
+    for name, field in TrainConfig.model_fields.items():
+        extra: Any = field.json_schema_extra
+        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        row = f"| `{name}` | {_values(field.annotation)} | {default} | {field.description} |"
+        groups.setdefault(extra["group"], []).append(row)
+    for group, rows in groups.items():
+        lines += [f"## {group}\n", "| option | values | default | meaning |", "|---|---|---|---|", *rows, ""]
+    lines.append("## Recipes\n")
+    for recipe, values in RECIPES.items():
+        settings = ", ".join(f"`{name}: {value}`" for name, value in values.items())
+        lines.append(f"- `{recipe}`: {settings}")
+    return "\n".join(lines) + "\n"
+
+
+def _values(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    members = [member for member in get_args(annotation) if member is not type(None)]
+    if members and not isinstance(annotation, type):
+        return " or ".join(_values(member) for member in members if not hasattr(member, "description"))
+    return {int: "whole number", float: "number", bool: "yes or no", Path: "path"}.get(annotation, "text")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(options_page(), encoding="utf-8")

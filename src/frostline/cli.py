@@ -238,6 +238,8 @@ def _print_run(run: "Run", as_json: bool) -> None:
         )
         return
     _print_metrics(run.metrics, _figures_of(run))
+    if run.test_metrics is not None:
+        print(f"{'val accuracy':<18}{run.val_metrics.accuracy:.4f}  ({run.val_metrics.pictures:,} pictures)")
     for name in ("curves", "confusion_matrix", "misclassified"):
         print(f"{name.replace('_', ' '):<18}{run.folder / name}.png")
     print(f"{'classifier':<18}{run.folder / 'classifier'}")

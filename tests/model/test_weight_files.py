@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from frostline.errors import ModelError
-from frostline.model.checkpoints import read_checkpoint, sha256
+from frostline.model.weight_files import read_weight_file, sha256
 
 REFUSED = "not a whole|not a torch file"
 
@@ -33,33 +33,33 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 def assert_refused(path: Path, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
-        read_checkpoint(path)
+        read_weight_file(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
 
 def test_reads_safetensors(tmp_path: Path, state_dict: dict[str, Tensor]) -> None:
     save_file(state_dict, tmp_path / "a.safetensors")
-    found = read_checkpoint(tmp_path / "a.safetensors")
+    found = read_weight_file(tmp_path / "a.safetensors")
     assert_same({name: found[name] for name in state_dict}, state_dict)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_reads_torch_files(tmp_path: Path, state_dict: dict[str, Tensor], zipped: bool) -> None:
     torch.save(state_dict, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
-    assert_same(read_checkpoint(tmp_path / "a.pth"), state_dict)
+    assert_same(read_weight_file(tmp_path / "a.pth"), state_dict)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_ema"])
 def test_finds_the_state_dict_in_a_training_checkpoint(tmp_path: Path, state_dict: dict[str, Tensor], key: str) -> None:
     torch.save({"epoch": 3, key: {f"module.{name}": tensor for name, tensor in state_dict.items()}}, tmp_path / "a.pt")
-    assert_same(read_checkpoint(tmp_path / "a.pt"), state_dict)
+    assert_same(read_weight_file(tmp_path / "a.pt"), state_dict)
 
 
 def test_prefers_averaged_weights(tmp_path: Path, state_dict: dict[str, Tensor]) -> None:
     raw = {name: torch.zeros_like(tensor) for name, tensor in state_dict.items()}
     torch.save({"state_dict": raw, "state_dict_ema": state_dict}, tmp_path / "a.pt")
-    assert_same(read_checkpoint(tmp_path / "a.pt"), state_dict)
+    assert_same(read_weight_file(tmp_path / "a.pt"), state_dict)
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_torch_file_without_a_state_dict(tmp_path: Path, content: object) -> Non
 
 def test_reads_a_checkpoint_that_holds_its_command_line(tmp_path: Path, state_dict: dict[str, Tensor]) -> None:
     torch.save({"state_dict": state_dict, "args": argparse.Namespace(lr=0.1)}, tmp_path / "a.pth.tar")
-    assert_same(read_checkpoint(tmp_path / "a.pth.tar"), state_dict)
+    assert_same(read_weight_file(tmp_path / "a.pth.tar"), state_dict)
 
 
 def test_sha256(tmp_path: Path) -> None:

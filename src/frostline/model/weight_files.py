@@ -34,7 +34,7 @@ _DAMAGED = (
 """What `torch.load` raises on a damaged file or on one of another kind."""
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Read a state dict on the CPU: safetensors by its suffix, else a torch file with `weights_only=True`.
 
     A state dict inside a training checkpoint is found, and the prefixes of wrapped models are removed.

@@ -42,7 +42,10 @@ class PictureStore(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures with their class names, as one source brings them."""
+    """Labelled pictures with their class names, as one source brings them.
+
+    `source` is what `load_dataset` takes to read the same again; `notes` are what the user should know.
+    """
 
     name: str
     source: str

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +63,8 @@ def load_named(name: str, data_dir: Path | None = None) -> Dataset:
         close = difflib.get_close_matches(name.lower(), NAMED, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMED)}"
         raise DataError(f"no dataset is named {name}; {hint}")
-    return dataset.load(data_dir)
+    loaded = dataset.load(data_dir)
+    return replace(loaded, source=dataset.name, notes=(*loaded.notes, f"{dataset.name} was read from {loaded.source}"))
 
 
 def list_named(data_dir: Path | None = None) -> list[NamedRow]:

@@ -63,7 +63,7 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
             dataset, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed
         )
     backbone, config = load_configured_backbone(dataset, config)
-    config = config.model_copy(update={"source": dataset.source})
+    config = _repeatable(config, dataset)
     folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
     try:
         config.save(folder.config)
@@ -76,6 +76,13 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
         if not folder.checkpoint.exists():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
+
+
+def _repeatable(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """The same options, such that they mean the same in any working folder."""
+    paths = {"data_dir": config.data_dir, "splits": config.splits}
+    lasting = {name: path.expanduser().resolve() for name, path in paths.items() if path is not None}
+    return config.model_copy(update={**lasting, "source": dataset.source})
 
 
 def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
@@ -192,6 +199,8 @@ def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Bac
         f"{dataset.name}: {len(splits.train):,} training, {len(splits.val):,} validation and {len(splits.test):,} test "
         f"pictures of {len(dataset.class_names)} classes"
     )
+    if dataset.licence is not None:
+        say(f"licence of {dataset.name}: {dataset.licence}")
     layers = len(training.frozen.layers)
     say(
         f"{backbone.name} at {backbone.size} px, weights: {backbone.weights.description}; "

@@ -1,4 +1,4 @@
-"""Whole runs on real pictures with real weights: slow, and where a folder of data or weights is needed, skipped without."""
+"""Whole runs on real pictures with real weights: slow, and skipped where data or weights are needed and absent."""
 
 from pathlib import Path
 

@@ -42,12 +42,8 @@ def commands() -> None:
 @commands.command(cls=ConfigCommand)
 @click.argument("source", required=False)
 @click.option("--recipe", metavar="|".join(RECIPES), help="A named set of option values, which flags can change.")
-@click.option(
-    "--config", "file", type=PATH, help="A YAML file of options, such as a run's config.yaml."
-)
-@click.option(
-    "--resume", "resumed", type=PATH, metavar="RUN", help="Go on with a run that was stopped."
-)
+@click.option("--config", "file", type=PATH, help="A YAML file of options, such as a run's config.yaml.")
+@click.option("--resume", "resumed", type=PATH, metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @config_options
 def train(

@@ -150,7 +150,7 @@ def test_wrong_lines_are_named(tmp_path: Path) -> None:
     fails_with([*right[:4], "3.jpg,b,holdout"], "line 5: 'holdout' is no split")
     fails_with([*right[:4], "3.jpg,b"], "line 5: 2 cells")
     fails_with(right[:4], "lacks 1 of the dataset's pictures, the first is 3.jpg")
-    fails_with([line.replace("val", "test") for line in right], "at least one picture for train and one for val")
+    fails_with([line.replace("val", "test") for line in right], "leaves no validation picture")
     fails_with(right[1:], "line 1: the columns must be path,label,split")
     fails_with(b"", "line 1: the columns must be")
     fails_with(b"path,label,split\n\xff\xfe,a,train\n", "not a CSV file in UTF-8")

@@ -98,9 +98,18 @@ def load_splits(path: Path, dataset: Dataset) -> Splits:
             f"{path} lacks {len(absent):,} of the dataset's pictures, the first is {absent[0]}: add their lines"
         )
     splits = Splits(*(np.array(sorted(i for i in chosen if chosen[i] == name), dtype=np.int64) for name in SPLIT_NAMES))
-    if not len(splits.train) or not len(splits.val):
-        raise DataError(f"{path} must name at least one picture for train and one for val")
+    require_trainable(splits, dataset, str(path))
     return splits
+
+
+def require_trainable(splits: Splits, dataset: Dataset, where: str) -> None:
+    """Raise `DataError` unless every class has a training picture and there is a validation picture."""
+    untrained = sorted(set(range(len(dataset.class_names))) - set(dataset.targets[splits.train].tolist()))
+    if untrained:
+        names = ", ".join(dataset.class_names[target] for target in untrained)
+        raise DataError(f"{where} leaves no training picture of: {names}")
+    if not len(splits.val):
+        raise DataError(f"{where} leaves no validation picture: at least one is needed to choose the epoch")
 
 
 def _read_rows(path: Path) -> list[tuple[int, tuple[str, str, str]]]:

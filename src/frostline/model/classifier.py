@@ -21,9 +21,8 @@ from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture
 from frostline.errors import DataError, ModelError
 from frostline.files import atomic_write
-from frostline.model.backbone import load_backbone
 from frostline.model.frost_line import channels_last
-from frostline.model.head import Activation, make_head
+from frostline.model.network import Architecture, build_network
 from frostline.model.preprocessing import Preprocessing
 from frostline.progress import phase
 from frostline.results.predictions import Predictions
@@ -35,16 +34,6 @@ FORMAT_VERSION = 1
 
 _DESCRIPTION = "classifier.json"
 _WEIGHTS = "model.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """What a classifier's network is built from."""
-
-    backbone: str
-    head_width: int
-    head_activation: Activation
-    dropout: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,33 +226,6 @@ class ImageClassifier:
                 f"its classes are {', '.join(self.class_names)}"
             )
         return np.array([known[name] for name in dataset.class_names], dtype=np.int64)
-
-
-class Network(nn.Module):
-    """A backbone with a head on it: normalised pixels (N, 3, size, size) to logits (N, classes)."""
-
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """See the class."""
-        logits: Tensor = self.head(self.backbone(pixels))
-        return logits
-
-
-def build_network(architecture: Architecture, size: int, classes: int) -> Network:
-    """A network with random weights, as its architecture says."""
-    backbone = load_backbone(architecture.backbone, weights="none", size=size)
-    head = make_head(
-        backbone.features,
-        classes,
-        width=architecture.head_width,
-        activation=architecture.head_activation,
-        dropout=architecture.dropout,
-    )
-    return Network(backbone.module, head)
 
 
 def read_picture(path: Path, min_side: int | None = None) -> Picture:

@@ -52,23 +52,26 @@ class Checkpoints:
         if not path.exists():
             return [], 0
         tensors, meta = _read(path)
-        tail.load_state_dict({name.removeprefix("tail."): t for name, t in tensors.items() if name.startswith("tail.")})
+        history, best_epoch = _progress(path, meta)
+        weights = {name.removeprefix("tail."): t for name, t in tensors.items() if name.startswith("tail.")}
+        _load(tail, weights, path)
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimizer."):
                 _, index, key = name.split(".", 2)
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return _history(meta), int(meta["best_epoch"])
+        return history, best_epoch
 
     def history(self) -> list[EpochRecord]:
         """The epochs that are kept, without loading any weights."""
         path = self.folder / _LAST
-        return _history(_read_meta(path)) if path.exists() else []
+        return _progress(path, _read_meta(path))[0] if path.exists() else []
 
     def restore_best(self, tail: nn.Module, best_epoch: int) -> None:
         """Load the tail as it was after the best epoch."""
-        tail.load_state_dict(_read(self._best(best_epoch))[0])
+        path = self._best(best_epoch)
+        _load(tail, _read(path)[0], path)
 
     def _best(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
@@ -83,8 +86,23 @@ def _on_cpu(tensors: dict[str, Any]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items() if value is not None}
 
 
-def _history(meta: Mapping[str, str]) -> list[EpochRecord]:
-    return [EpochRecord(**record) for record in json.loads(meta["history"])]
+def _load(tail: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        tail.load_state_dict(weights)
+    except RuntimeError as error:
+        raise _unusable(path, "it belongs to another network") from error
+
+
+def _progress(path: Path, meta: Mapping[str, str]) -> tuple[list[EpochRecord], int]:
+    """The history and the best epoch."""
+    try:
+        return [EpochRecord(**record) for record in json.loads(meta["history"])], int(meta["best_epoch"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable(path, "it holds no history of a training") from error
+
+
+def _unusable(path: Path, reason: object) -> DataError:
+    return DataError(f"the checkpoint {path} cannot be read: {reason}; start the training anew")
 
 
 def _read_meta(path: Path) -> dict[str, str]:
@@ -103,4 +121,4 @@ def _open(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (OSError, SafetensorError) as error:
-        raise DataError(f"the checkpoint {path} cannot be read ({error}); start the training anew") from error
+        raise _unusable(path, error) from error

@@ -1,5 +1,6 @@
 """The one training loop."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -109,6 +110,7 @@ def _run_epoch(
     trained = time.monotonic()
     with phase("validation", batches.val_pictures) as advance:
         val_loss, val_accuracy = measure(tail, batches.val(), advance)
+    _require_finite(val_loss, f"in the validation after epoch {epoch + 1}")
     return EpochRecord(
         epoch=epoch + 1,
         train_loss=train_loss,
@@ -142,7 +144,7 @@ def _train(
         with _autocast(batch.activations.device, stage.precision):
             logits = tail(batch.activations)
             loss = _loss(logits, batch, stage)
-        _require_finite(loss, len(history) + 1, step + 1, batches.steps_per_epoch)
+        _require_finite(loss.item(), f"in epoch {len(history) + 1}, batch {step + 1} of {batches.steps_per_epoch}")
         optimizer.zero_grad()
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
@@ -188,10 +190,10 @@ def _loss(logits: Tensor, batch: Batch, stage: Stage) -> Tensor:
     return functional.cross_entropy(logits, wanted, weight=stage.class_weights, label_smoothing=stage.label_smoothing)
 
 
-def _require_finite(loss: Tensor, epoch: int, batch: int, batches: int) -> None:
-    if not torch.isfinite(loss):
+def _require_finite(loss: float, where: str) -> None:
+    if not math.isfinite(loss):
         raise FrostlineError(
-            f"the loss is {loss.item()} in epoch {epoch}, batch {batch} of {batches}: "
+            f"the loss is {loss} {where}: "
             "lower --lr or give --clip-norm; the epochs before are kept in the run's checkpoint"
         )
 

@@ -13,18 +13,19 @@ from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset, SplitName
 from frostline.data.pixels import Unreadable, read_pixels
 from frostline.data.sources import load_dataset
-from frostline.data.splits import Splits, load_splits, make_splits, save_splits
+from frostline.data.splits import Splits, load_splits, make_splits, require_trainable, save_splits
 from frostline.errors import ConfigError, ModelError
 from frostline.files import atomic_write
 from frostline.model.backbone import Backbone
 from frostline.progress import log_to, say
 from frostline.results.history import EpochRecord, save_history
 from frostline.results.metrics import Metrics
+from frostline.training.batches import Batches
 from frostline.training.checkpoints import Checkpoints
-from frostline.training.fit import Fitted, fit
+from frostline.training.fit import Fitted, Stage, fit
 from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
 from frostline.training.run_folder import RunFolder, create_run_folder, describe_environment, open_run_folder
-from frostline.training.setup import Training, load_configured_backbone, prepare
+from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches, make_stage
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -120,6 +121,7 @@ def _run(
     """Decode, fit, evaluate, draw."""
     clock = _Clock()
     torch.use_deterministic_algorithms(config.deterministic)
+    model = build_model(dataset, backbone, config)
     for note in dataset.notes:
         say(f"note: {note}")
     pixels, unreadable = read_pixels(
@@ -128,17 +130,19 @@ def _run(
     if unreadable:
         _record_unreadable(unreadable, folder)
         splits = splits.without(item.index for item in unreadable)
-    clock.lap("decode")
+        require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
+    clock.lap("prepare")
 
-    training = prepare(dataset, pixels, splits, backbone, config)
-    _describe(folder, dataset, splits, backbone, training)
-    fitted = _fit(folder, training, config, on_epoch)
+    _describe(folder, dataset, splits, backbone, model)
+    batches = make_batches(model, dataset, pixels, splits, config)
+    stage = make_stage(config, dataset.targets[splits.train], len(dataset.class_names), model.device)
+    fitted = _fit(folder, model, batches, stage, on_epoch)
     clock.lap("train")
 
     if fitted.interrupted:
         say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
-    training.classifier.save(folder.classifier)
-    predictions = evaluate_splits(training.classifier, dataset, splits, folder)
+    model.classifier.save(folder.classifier)
+    predictions = evaluate_splits(model.classifier, dataset, splits, folder)
     metrics = measure_splits(predictions)
     clock.lap("evaluate")
 
@@ -155,7 +159,7 @@ def _run(
         clock.seconds,
         fitted.interrupted,
     )
-    _save_metrics(folder, run, training)
+    _save_metrics(folder, run, model)
     return run
 
 
@@ -172,7 +176,7 @@ class _Clock:
         self._last = now
 
 
-def _fit(folder: RunFolder, training: Training, config: TrainConfig, on_epoch: OnEpoch | None) -> Fitted:
+def _fit(folder: RunFolder, model: Model, batches: Batches, stage: Stage, on_epoch: OnEpoch | None) -> Fitted:
     checkpoints = Checkpoints(folder.checkpoint)
     history = checkpoints.history()
 
@@ -180,7 +184,7 @@ def _fit(folder: RunFolder, training: Training, config: TrainConfig, on_epoch: O
         history.append(record)
         save_history(history, folder.history)
         say(
-            f"epoch {record.epoch}/{config.epochs}  "
+            f"epoch {record.epoch}/{stage.epochs}  "
             f"loss {record.train_loss:.4f}  accuracy {record.train_accuracy:.4f}  "
             f"val loss {record.val_loss:.4f}  val accuracy {record.val_accuracy:.4f}  "
             f"{record.pictures_per_second:,.0f} pictures/s  {record.seconds:.1f} s"
@@ -188,12 +192,12 @@ def _fit(folder: RunFolder, training: Training, config: TrainConfig, on_epoch: O
         if on_epoch is not None:
             on_epoch(record)
 
-    fitted = fit(training.tail, training.batches, training.stage, checkpoints, observe)
+    fitted = fit(model.tail, batches, stage, checkpoints, observe)
     save_history(fitted.history, folder.history)
     return fitted
 
 
-def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, training: Training) -> None:
+def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, model: Model) -> None:
     """Say in a few lines what is about to be trained."""
     say(
         f"{dataset.name}: {len(splits.train):,} training, {len(splits.val):,} validation and {len(splits.test):,} test "
@@ -201,12 +205,12 @@ def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Bac
     )
     if dataset.licence is not None:
         say(f"licence of {dataset.name}: {dataset.licence}")
-    layers = len(training.frozen.layers)
+    layers = len(model.frozen.layers)
     say(
         f"{backbone.name} at {backbone.size} px, weights: {backbone.weights.description}; "
-        f"the last {layers - training.frozen.first_trainable} of {layers} layers train "
-        f"({training.frozen.trainable_parameters:,} parameters), trunk up to {training.frozen.cut} in "
-        f"{training.batches.engine.name}"
+        f"the last {layers - model.frozen.first_trainable} of {layers} layers train "
+        f"({model.frozen.trainable_parameters:,} parameters), trunk up to {model.frozen.cut} in "
+        f"{model.engine.name}"
     )
     say(f"run folder: {folder.path}")
 
@@ -219,7 +223,7 @@ def _record_unreadable(unreadable: Sequence[Unreadable], folder: RunFolder) -> N
         writer.writerows([item.path, item.reason] for item in unreadable)
 
 
-def _save_metrics(folder: RunFolder, run: Run, training: Training) -> None:
+def _save_metrics(folder: RunFolder, run: Run, model: Model) -> None:
     values = {
         "figures_of": run.metrics.split,
         "test": run.test_metrics.to_dict() if run.test_metrics else None,
@@ -228,8 +232,8 @@ def _save_metrics(folder: RunFolder, run: Run, training: Training) -> None:
         "epochs": len(run.history),
         "interrupted": run.interrupted,
         "trainable_parameters": {
-            "backbone": training.frozen.trainable_parameters,
-            "head": sum(parameter.numel() for parameter in training.tail.head.parameters()),
+            "backbone": model.frozen.trainable_parameters,
+            "head": sum(parameter.numel() for parameter in model.tail.head.parameters()),
         },
         "seconds": run.seconds,
     }

@@ -1,0 +1,44 @@
+"""The whole network of a classifier: a backbone with a head on it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from frostline.model.backbone import Backbone, load_backbone
+from frostline.model.head import Activation, make_head
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What a network is built from, besides its weights."""
+
+    backbone: str
+    head_width: int
+    head_activation: Activation
+    dropout: float
+
+    def add_head(self, backbone: Backbone, classes: int) -> "Network":
+        """Put a new head on a backbone; its weights come from torch's global random state."""
+        head = make_head(
+            backbone.features, classes, width=self.head_width, activation=self.head_activation, dropout=self.dropout
+        )
+        return Network(backbone.module, head)
+
+
+class Network(nn.Module):
+    """Normalised pixels (N, 3, size, size) to logits (N, classes)."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.head(self.backbone(pixels))
+        return logits
+
+
+def build_network(architecture: Architecture, size: int, classes: int) -> Network:
+    """A network with random weights for pictures of `size` pixels, ready to be filled."""
+    return architecture.add_head(load_backbone(architecture.backbone, weights="none", size=size), classes)

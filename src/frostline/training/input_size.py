@@ -1,0 +1,44 @@
+"""The side of the network's input, where the options leave it open."""
+
+import numpy as np
+
+from frostline.data.dataset import Dataset
+from frostline.data.decode import UnreadablePictureError
+from frostline.model.backbone import native_input
+
+SMALLEST_SIZE = 64
+"""Default input sizes are no smaller: below it the last layers of most backbones see one or two pixels."""
+
+ENLARGEMENT = 3
+"""Default input sizes enlarge small pictures by at most this factor."""
+
+
+def default_size(backbone: str, dataset: Dataset) -> int:
+    """The input size, in pixels, for a backbone and the pictures' own size.
+
+    A network that is tied to its native size keeps it; see `choose_size` for the others. Raises `ModelError` for an
+    unknown backbone.
+    """
+    native_size, is_fixed = native_input(backbone)
+    return native_size if is_fixed else choose_size(native_size, typical_side(dataset))
+
+
+def choose_size(native_size: int, side: int) -> int:
+    """The default input size, in pixels, for pictures whose shorter side is typically `side`.
+
+    The backbone's own size; for small pictures `ENLARGEMENT` times their side, rounded up to a multiple of 32, at
+    least `SMALLEST_SIZE`.
+    """
+    enlarged = -(-side * ENLARGEMENT // 32) * 32
+    return min(native_size, max(enlarged, SMALLEST_SIZE))
+
+
+def typical_side(dataset: Dataset, count: int = 25) -> int:
+    """Median of the shorter sides of some pictures, in pixels; those that cannot be read are passed over."""
+    sides = []
+    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
+        try:
+            sides.append(min(dataset.picture(int(index), min_side=512).shape[:2]))
+        except UnreadablePictureError:
+            continue
+    return int(np.median(sides)) if sides else 512

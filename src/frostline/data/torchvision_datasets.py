@@ -119,7 +119,7 @@ def _forget_unpacked(spec: TorchvisionDataset, partial: Path) -> None:
 
 
 def _dataset(spec: TorchvisionDataset, root: Path, parts: Mapping[ArrayName, Any]) -> Dataset:
-    class_names = spec.class_names or _class_names(spec, next(iter(parts.values())))
+    class_names = spec.class_names or tuple(next(iter(parts.values())).classes)
     if all(isinstance(getattr(part, "data", None), np.ndarray) for part in parts.values()):
         arrays = {split: (part.data.transpose(0, 2, 3, 1), part.labels) for split, part in parts.items()}
         return array_dataset(spec.name, str(root), arrays, class_names, spec.licence)
@@ -143,13 +143,6 @@ def _checked(spec: TorchvisionDataset, root: Path, dataset: Dataset) -> Dataset:
         return dataset
     note = f"{len(dataset):,} pictures are here, where {spec.name} has {spec.pictures:,}"
     return replace(dataset, notes=(*dataset.notes, note))
-
-
-def _class_names(spec: TorchvisionDataset, part: Any) -> tuple[str, ...]:
-    names = getattr(part, "classes", None)
-    if names is None:
-        raise DataError(f"{spec.name} needs the class names that torchvision has since version 0.22: upgrade it")
-    return tuple(names)
 
 
 def _files(part: Any) -> Iterator[tuple[str | Path, int]]:

@@ -179,24 +179,19 @@ class ImageClassifier:
         folder = find_classifier(Path(path))
         description = _read_description(folder / _DESCRIPTION)
         try:
-            architecture = Architecture(
-                description["backbone"],
-                description["head"]["width"],
-                description["head"]["activation"],
-                description["head"]["dropout"],
-            )
+            head = description["head"]
+            architecture = Architecture(description["backbone"], head["width"], head["activation"], head["dropout"])
             preprocessing = Preprocessing.from_dict(description["preprocessing"])
-            class_names, origin = description["class_names"], description["origin"]
-        except (KeyError, TypeError) as error:
-            raise ModelError(
-                f"{folder / _DESCRIPTION} lacks {error}: it is damaged; save the classifier anew"
-            ) from error
-        network = build_network(architecture, preprocessing.size, len(class_names))
+            class_names, origin = tuple(description["class_names"]), dict(description["origin"])
+            network = build_network(architecture, preprocessing.size, len(class_names))
+        except (ModelError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder / _DESCRIPTION, error) from error
         try:
             network.load_state_dict(load_file(folder / _WEIGHTS))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"{folder / _WEIGHTS} cannot be read: {reason}") from error
+        except (OSError, SafetensorError) as error:
+            raise _damaged(folder / _WEIGHTS, error) from error
+        except RuntimeError as error:
+            raise ModelError(f"{folder / _WEIGHTS} does not fit the network of {_DESCRIPTION} beside it") from error
         return cls(architecture, network, preprocessing, class_names, origin)
 
     def _probabilities(self, fitted: Sequence[Picture]) -> NDArray[np.float32]:
@@ -254,12 +249,17 @@ def _read_description(path: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
         version = description["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged ({error}); save the classifier anew") from error
+        raise _damaged(path, error) from error
     if version != FORMAT_VERSION:
         raise ModelError(
             f"{path} has format version {version}, this frostline reads {FORMAT_VERSION}; update frostline"
         )
     return dict(description)
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    return ModelError(f"{path} cannot be used: {reason}; save the classifier anew")
 
 
 def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

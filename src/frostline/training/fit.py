@@ -144,7 +144,8 @@ def _train(
         with _autocast(batch.activations.device, stage.precision):
             logits = tail(batch.activations)
             loss = _loss(logits, batch, stage)
-        _require_finite(loss.item(), f"in epoch {len(history) + 1}, batch {step + 1} of {batches.steps_per_epoch}")
+        mean_loss = loss.item()
+        _require_finite(mean_loss, f"in epoch {len(history) + 1}, batch {step + 1} of {batches.steps_per_epoch}")
         optimizer.zero_grad()
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
@@ -154,7 +155,7 @@ def _train(
         scaler.update()
         count = len(batch.targets)
         seen += count
-        loss_sum += loss.item() * count
+        loss_sum += mean_loss * count
         correct += _count_correct(logits, batch.targets)
         advance(count, f"loss {loss_sum / seen:.4f}  accuracy {correct / seen:.4f}")
     return loss_sum / seen, correct / seen

@@ -67,10 +67,10 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
     config = _repeatable(config, dataset)
     folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
     try:
-        config.save(folder.config)
         weights = {"description": backbone.weights.description, "sha256": backbone.weights.sha256}
         folder.write_json(folder.environment, {**describe_environment(), "weights": weights})
         save_splits(splits, dataset, folder.splits)
+        config.save(folder.config)  # last: a folder that has it has all that resuming needs
         with log_to(folder.log):
             return _run(folder, dataset, splits, backbone, config, on_epoch)
     except BaseException:

@@ -1,6 +1,7 @@
 """Engines that run a frozen trunk: pixels in, activations out, no gradients."""
 
 import logging
+import warnings
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,7 +62,7 @@ class OpenVinoEngine:
         example = torch.zeros(2, 3, size, size)
         with torch.no_grad():
             shape = trunk.eval()(example).shape[1:]
-        model = openvino.convert_model(trunk, example_input=example)
+        model = _convert(trunk, example)
         model.reshape({0: openvino.PartialShape([-1, 3, size, size])})
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
         compiled = openvino.Core().compile_model(model, "CPU", settings)
@@ -78,6 +79,18 @@ class OpenVinoEngine:
             self._queue.start_async({0: source[chunk]}, userdata=activations[chunk], share_inputs=True)
         self._queue.wait_all()
         return torch.from_numpy(activations)
+
+
+def _convert(trunk: nn.Module, example: Tensor) -> Any:
+    """A torch module as an OpenVINO model; `openvino.convert_model` makes the same, but reports its use to Intel."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's on tracing: that it is old, and that sizes become constants
+        decoder = TorchScriptPythonDecoder(trunk, example_input=(example,))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
 
 
 def _keep_output(request: Any, rows: np.ndarray[Any, np.dtype[np.float32]]) -> None:

@@ -1,0 +1,148 @@
+"""Epochs that repeat, hold every picture once, and never end in a batch of one."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frostline.data.arrays import array_dataset
+from frostline.data.pixels import read_pixels
+from frostline.model.preprocessing import Preprocessing
+from frostline.training.augment import PRESETS, Augmentation, Augmenter
+from frostline.training.batches import Batch, ComputedBatches, batch_bounds
+from frostline.training.trunk import TorchEngine
+
+SIZE = 16
+CLASSES = 3
+
+
+def make_batches(
+    count: int = 20, batch_size: int = 6, augmentation: Augmentation = PRESETS["medium"], seed: int = 0
+) -> ComputedBatches:
+    """Batches of an empty trunk; picture i is noise around the level i / 255, so that it can be told again."""
+    rng = np.random.default_rng(1)
+    pictures = (np.arange(count)[:, None, None, None] * 8 + rng.integers(0, 7, (count, SIZE, SIZE, 3))).astype(np.uint8)
+    targets = np.arange(count) % CLASSES
+    dataset = array_dataset("levels", "levels", {"all": (pictures, targets)}, ["a", "b", "c"], None)
+    pixels, _ = read_pixels(dataset, size=SIZE, resize_mode="crop")
+    indices: NDArray[np.int64] = np.arange(count)
+    preprocessing = Preprocessing(SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    return ComputedBatches(
+        pixels=pixels,
+        targets=dataset.targets,
+        train_indices=indices[indices % 5 != 0],
+        val_indices=indices[indices % 5 == 0],
+        classes=CLASSES,
+        augmenter=Augmenter(preprocessing, augmentation, seed),
+        engine=TorchEngine(nn.Identity()),
+        batch_size=batch_size,
+        seed=seed,
+        device=torch.device("cpu"),
+    )
+
+
+def pictures_of(batch: Batch) -> list[int]:
+    """Which pictures a batch holds, told by their level."""
+    levels = batch.activations.mean(dim=(1, 2, 3)) * 255
+    return [int(level) // 8 for level in levels]
+
+
+def same(first: Batch, second: Batch) -> bool:
+    softs = (first.soft_targets, second.soft_targets)
+    return (
+        torch.equal(first.activations, second.activations)
+        and torch.equal(first.targets, second.targets)
+        and (softs == (None, None) or all(soft is not None for soft in softs) and torch.equal(*softs))  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("augmentation", [PRESETS["none"], PRESETS["strong"], Augmentation(mixup=0.4, cutmix=1.0)])
+def test_an_epoch_is_the_same_whenever_it_is_asked_for(augmentation: Augmentation) -> None:
+    batches, again = make_batches(augmentation=augmentation), make_batches(augmentation=augmentation)
+    list(again.train(0))  # another epoch before changes nothing
+    torch.manual_seed(1)  # nor does anything else that is random
+    for first, second in zip(batches.train(3), again.train(3), strict=True):
+        assert same(first, second)
+
+
+def views_of(batches: ComputedBatches, epoch: int) -> dict[int, Tensor]:
+    """The view of every picture in one epoch, in the order of its batches."""
+    return {
+        picture: view
+        for batch in batches.train(epoch)
+        for picture, view in zip(pictures_of(batch), batch.activations, strict=True)
+    }
+
+
+def test_epochs_and_seeds_differ_in_order_and_in_views() -> None:
+    first, second = views_of(make_batches(), 1), views_of(make_batches(), 2)
+    other = views_of(make_batches(seed=1), 1)
+    assert len({tuple(views) for views in (first, second, other)}) == 3
+    for views in (second, other):
+        assert views.keys() == first.keys()
+        assert not any(torch.equal(view, first[picture]) for picture, view in views.items())
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_epoch_holds_every_training_picture_once_with_its_target(epoch: int) -> None:
+    batches = make_batches(augmentation=Augmentation(horizontal_flip=True))
+    seen: Counter[int] = Counter()
+    for batch in batches.train(epoch):
+        seen.update(pictures_of(batch))
+        assert batch.targets.tolist() == [picture % CLASSES for picture in pictures_of(batch)]
+        assert batch.soft_targets is None
+    assert seen == Counter(batches.train_indices.tolist())
+    assert batches.train_pictures == len(seen)
+
+
+def test_epoch_0_sees_the_pictures_as_they_are_and_later_ones_do_not() -> None:
+    batches = make_batches()
+    plain = batches.augmenter.preprocessing(*map(torch.from_numpy, batches.pixels.read(np.arange(20))))
+    for batch in batches.train(0):
+        assert torch.equal(batch.activations, plain[pictures_of(batch)])
+    for batch in batches.train(1):
+        assert not torch.equal(batch.activations, plain[pictures_of(batch)])
+
+
+def test_a_view_does_not_depend_on_the_batch_that_it_is_in() -> None:
+    few, many = views_of(make_batches(batch_size=4), 1), views_of(make_batches(batch_size=7), 1)
+    assert few.keys() == many.keys()
+    assert all(torch.equal(view, many[picture]) for picture, view in few.items())
+
+
+def test_validation_holds_its_pictures_in_order_and_as_they_are() -> None:
+    batches = make_batches(batch_size=3)
+    found = list(batches.val())
+    assert [picture for batch in found for picture in pictures_of(batch)] == batches.val_indices.tolist()
+    plain = batches.augmenter.preprocessing(*map(torch.from_numpy, batches.pixels.read(batches.val_indices)))
+    assert torch.equal(torch.cat([batch.activations for batch in found]), plain)
+    assert torch.cat([batch.targets for batch in found]).tolist() == batches.targets[batches.val_indices].tolist()
+    assert batches.val_pictures == len(batches.val_indices)
+
+
+def test_mixed_batches_have_probabilities_beside_the_pictures_own_targets() -> None:
+    for batch in make_batches(augmentation=Augmentation(mixup=1.0)).train(2):
+        assert batch.soft_targets is not None
+        torch.testing.assert_close(batch.soft_targets.sum(1), torch.ones(len(batch.targets)))
+        own = batch.soft_targets[torch.arange(len(batch.targets)), batch.targets]
+        assert (own > 0).all()
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8])
+@pytest.mark.parametrize("count", range(1, 28))
+def test_batches_cover_all_and_none_holds_one_picture(count: int, batch_size: int) -> None:
+    bounds = batch_bounds(count, batch_size)
+    sizes = [stop - start for start, stop in pairwise(bounds)]
+    assert (bounds[0], bounds[-1]) == (0, count)
+    assert all(size == batch_size for size in sizes[:-1])
+    assert (2 <= sizes[-1] <= batch_size + 1) or count == 1
+
+
+def test_steps_per_epoch_counts_the_batches() -> None:
+    for count, batch_size in ((20, 5), (21, 5), (22, 8), (25, 19)):
+        batches = make_batches(count, batch_size)
+        assert len(list(batches.train(0))) == batches.steps_per_epoch

@@ -1,5 +1,7 @@
 """The command line: each command parses, calls one function of the library, and prints."""
 
+import errno
+import io
 import json
 import os
 import sys
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from frostline import __version__
-from frostline.cli_options import ConfigCommand, config_options
+from frostline.cli_options import NEW_FILE, ConfigCommand, config_options
 from frostline.config import RECIPES, TrainConfig
 from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
 
@@ -27,16 +29,25 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 PATH = click.Path(path_type=Path)
 
+EXAMPLES = """\b
+Examples:
+  frostline train photos/                  photos/ has one folder of pictures for each class
+  frostline predict runs/photos-... new/   classify the pictures in new/
+"""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    invoke_without_command=True,
+    epilog=EXAMPLES,
+)
 @click.version_option(__version__, prog_name="frostline")
-def commands() -> None:
-    r"""Train image classifiers by transfer learning, and use them.
-
-    \b
-    frostline train photos/                    train on a folder with one folder for each class
-    frostline predict runs/photos-... new/     classify pictures
-    """
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Train image classifiers by transfer learning, and use them."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 @commands.command(cls=ConfigCommand)
@@ -45,13 +56,14 @@ def commands() -> None:
 @click.option("--config", "file", type=PATH, help="A YAML file of options, such as a run's config.yaml.")
 @click.option("--resume", "resumed", type=PATH, metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@config_options
+@config_options()
 def train(
     source: str | None, recipe: str | None, file: Path | None, resumed: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Train a classifier on SOURCE: a folder, a zip or tar archive, or a named dataset (see `frostline datasets`).
+    """Train a classifier on labelled pictures.
 
-    A folder holds one folder of pictures for each class, or `train`, `val` and `test` folders that do.
+    SOURCE is a folder, a zip or tar archive, or a named dataset (see `frostline datasets`). A folder holds one folder
+    of pictures for each class, or `train`, `val` and `test` folders that do.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if source is not None:
@@ -82,9 +94,9 @@ def train(
 @commands.command()
 @click.argument("classifier", type=PATH)
 @click.argument("source")
-@click.option("--data-dir", type=PATH, help="Folder with archives of named datasets.")
+@config_options("data_dir")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only the pictures of this split of SOURCE.")
-@click.option("--csv", "csv_file", type=PATH, help="Save the predictions to this file.")
+@click.option("--csv", "csv_file", type=NEW_FILE, help="Save the predictions to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(
     classifier: Path,
@@ -94,9 +106,10 @@ def evaluate(
     csv_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure CLASSIFIER, a run or a classifier's folder, on the labelled pictures of SOURCE.
+    """Measure a classifier on labelled pictures.
 
-    Without --split, the test split is used where SOURCE brings one, else all pictures.
+    CLASSIFIER is the folder of a run or of a classifier, SOURCE is as in `frostline train`. Without --split, the test
+    split is used where SOURCE brings one, else all pictures.
     """
     from frostline.model.evaluation import evaluate_source
 
@@ -113,13 +126,14 @@ def evaluate(
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each picture."
 )
-@click.option("--csv", "csv_file", type=PATH, help="Write a table to this file.")
+@click.option("--csv", "csv_file", type=NEW_FILE, help="Write a table to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Path | None, as_json: bool) -> None:
-    """Classify PICTURES with CLASSIFIER, a run or a classifier's folder.
+    """Classify pictures.
 
-    PICTURES are files, folders, patterns such as "new/*.jpg", or - for a list of files on standard input. The answers
-    come in the same order. A picture that cannot be read is a row with its error, and the exit code is 3 then.
+    CLASSIFIER is the folder of a run or of a classifier. PICTURES are files, folders, patterns such as "new/*.jpg", or
+    - for a list of files on standard input. The answers come in the same order. A picture that cannot be read is a row
+    with its error, and the exit code is 3 then.
     """
     if csv_file is not None and as_json:
         raise ConfigError("--csv and --json cannot both be given")
@@ -144,17 +158,11 @@ def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Pat
 
 @commands.command()
 @click.argument("backbone")
-@click.option(
-    "--trainable-layers",
-    default="20",
-    show_default=True,
-    metavar="INTEGER|all",
-    help="How many of the last layers train.",
-)
-@click.option("--size", type=click.IntRange(16, 2048), help="Input side in pixels; else the backbone's own.")
-def layers(backbone: str, trainable_layers: str, size: int | None) -> None:
-    """Show the layers of BACKBONE, which of them would train, and where the trunk would be cut."""
-    config = TrainConfig.make(backbone=backbone, trainable_layers=trainable_layers, size=size)
+@config_options("trainable_layers", "size")
+def layers(backbone: str, **options: Any) -> None:
+    """Show a backbone's layers, and which would train."""
+    given = {name: value for name, value in options.items() if value is not None}
+    config = TrainConfig.make(backbone=backbone, **given)
     from frostline.model.layer_table import layer_table
 
     _print_table(layer_table(config.backbone, config.trainable_layers, config.size))
@@ -163,7 +171,10 @@ def layers(backbone: str, trainable_layers: str, size: int | None) -> None:
 @commands.command()
 @click.argument("search", default="")
 def backbones(search: str) -> None:
-    """List timm's backbones whose name contains SEARCH: parameters, input size, and where weights can be had now."""
+    """List the backbones there are.
+
+    SEARCH is a part of their name. The list shows parameters, input size, and where pretrained weights can be had now.
+    """
     from frostline.model.backbone import list_backbones
 
     found = list_backbones(search)
@@ -177,10 +188,10 @@ def backbones(search: str) -> None:
 
 
 @commands.command()
-@click.option("--data-dir", type=PATH, help="Folder with archives of named datasets.")
+@config_options("data_dir")
 def datasets(data_dir: Path | None) -> None:
-    """List the named datasets: size, classes, licence, and whether each is on this machine."""
-    from frostline.data.named import list_named
+    """List the named datasets, and which are here."""
+    from frostline.data.named.registry import list_named
 
     table = Table(
         "dataset", Column("pictures", justify="right"), Column("classes", justify="right"), "here", "licence", "note"
@@ -194,13 +205,16 @@ def datasets(data_dir: Path | None) -> None:
 
 def main() -> None:
     """Run the command line, and exit with the code that fits."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        commands.main(standalone_mode=False)
+        commands.main(prog_name="frostline", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "frostline"
-        _fail(f"{error.format_message()} (see {command} --help)", error.exit_code)
+        hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        _fail(_lower_first(error.format_message().rstrip(".")) + hint, error.exit_code)
     except FrostlineError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -210,12 +224,17 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}", 1)
+        advice = "; make room on the disk, or write to another one" if error.errno == errno.ENOSPC else ""
+        _fail(f"{_lower_first(error.strerror or str(error))}{where}{advice}", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:
     print(f"frostline: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _answer(item: "Prediction | UnreadablePictureError", classes: int) -> "Answer":
@@ -260,11 +279,13 @@ def _print_metrics(metrics: "Metrics", pictures: str) -> None:
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    json.dump(values, sys.stdout, indent=2, ensure_ascii=False)
+    json.dump(values, sys.stdout, indent=2)
     print()
 
 
 def _print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; one row a line where there is none."""
     table.box = None
     table.header_style = "bold"
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)

@@ -1,12 +1,14 @@
-"""Command-line options made from the fields of `TrainConfig`, so that each is described in one place."""
+"""Command-line options: those made from the fields of `TrainConfig`, each described in one place, and files."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from frostline.config import TrainConfig
+from frostline.config import TrainConfig, reasons_of
 
 _SHORT_NAMES = {"learning_rate": "--lr", "optimizer": "--optimiser"}
 _NOT_OPTIONS = {"source", "recipe"}
@@ -14,12 +16,16 @@ _NOT_OPTIONS = {"source", "recipe"}
 Command = Callable[..., Any]
 
 
-def config_options(command: Command) -> Command:
-    """Give a command one option for every field of `TrainConfig`; those not used on the command line arrive as None."""
-    for name, field in reversed(TrainConfig.model_fields.items()):
-        if name not in _NOT_OPTIONS:
-            command = _option(name, field)(command)
-    return command
+def config_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command options for these fields of `TrainConfig`, by default all; those not used arrive as None."""
+
+    def add_options(command: Command) -> Command:
+        for name, field in reversed(TrainConfig.model_fields.items()):
+            if name in names or (not names and name not in _NOT_OPTIONS):
+                command = _option(name, field)(command)
+        return command
+
+    return add_options
 
 
 class ConfigCommand(click.Command):
@@ -39,14 +45,44 @@ class ConfigCommand(click.Command):
                 formatter.write_dl(rows)
 
 
+class _NewFile(click.Path):
+    """A file to be written, in a folder that is there: said before the work that it is to hold."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        path = Path(super().convert(value, param, ctx))
+        if not value:
+            self.fail("it is empty", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent}", param, ctx)
+        return path
+
+
+NEW_FILE = _NewFile(dir_okay=False, writable=True)
+
+
+class _ConfigValue(click.ParamType):
+    """The value of one field of `TrainConfig`, within its bounds."""
+
+    def __init__(self, field: str) -> None:
+        self.name = field
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`; an empty value is an error, though it could be a path or a name."""
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        try:
+            return getattr(TrainConfig(**{self.name: value}), self.name)
+        except ValidationError as error:
+            self.fail(reasons_of(error)[self.name], param, ctx)
+
+
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     flag = "--" + name.replace("_", "-")
-    names = [flag, *([_SHORT_NAMES[name]] if name in _SHORT_NAMES else [])]
     if bool in _types(field):
-        if field.default is None:
-            names = [f"{flag}/--no-{name.replace('_', '-')}"]
-        return click.option(*names, name, is_flag=True, default=None, help=_help(field))
-    return click.option(*names, name, metavar=_metavar(field), default=None, help=_help(field))
+        return click.option(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None, help=_help(field))
+    names = [flag, *([_SHORT_NAMES[name]] if name in _SHORT_NAMES else [])]
+    return click.option(*names, name, type=_ConfigValue(name), metavar=_metavar(field), help=_help(field))
 
 
 def _types(field: FieldInfo) -> tuple[Any, ...]:

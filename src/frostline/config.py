@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -115,19 +116,17 @@ class TrainConfig(BaseModel):
         'mobilenetv2_100'
         """
         from_file = _read_yaml(Path(file)) if file is not None else {}
-        recipe = recipe or from_file.get("recipe")
-        return cls._checked({**_recipe_values(recipe), **from_file, **options, "recipe": recipe}, file)
-
-    @classmethod
-    def _checked(cls, values: Mapping[str, Any], file: str | Path | None) -> Self:
-        for name in values:
+        recipe = from_file.get("recipe") if recipe is None else recipe
+        given = {**from_file, **options}
+        place = {name: f" in {file}" if name in from_file and name not in options else "" for name in given}
+        for name in given:
             if name not in cls.model_fields:
-                where = f" in {file}" if file is not None else ""
-                raise ConfigError(f"unknown option {name!r}{where}{did_you_mean(name, cls.model_fields)}")
+                raise ConfigError(f"unknown option {name!r}{place[name]}{did_you_mean(name, cls.model_fields)}")
         try:
-            return cls(**values)
+            return cls(**{**_recipe_values(recipe), **given, "recipe": recipe})
         except ValidationError as error:
-            raise ConfigError("; ".join(_explain(problem) for problem in _one_per_option(error))) from None
+            reasons = reasons_of(error)
+            raise ConfigError("; ".join(f"{name}{place[name]} {reason}" for name, reason in reasons.items())) from None
 
     def save(self, path: Path) -> None:
         """Write every option to a YAML file that `make(file=path)` reads."""
@@ -158,24 +157,53 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def _recipe_values(recipe: str | None) -> Mapping[str, Any]:
+def reasons_of(error: ValidationError) -> dict[str, str]:
+    """By option, what is wrong with its value: `should be a whole number, not 'many'`."""
+    first: dict[str, str] = {}
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        expected = (
+            _EXPECTED.get(name) or _EXPECTED.get(problem["type"]) or problem["msg"].removeprefix("Input should be ")
+        )
+        first.setdefault(name, f"should be {expected}, not {short_repr(problem['input'])}")
+    return first
+
+
+_EXPECTED = {
+    "trainable_layers": "a whole number or all",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "path_type": "a path",
+}
+"""What may be given, by option or by pydantic's type of problem, where pydantic's own words are not plain."""
+
+
+def _recipe_values(recipe: object) -> Mapping[str, Any]:
     if recipe is None:
         return {}
-    if recipe not in RECIPES:
-        known = ", ".join(sorted(RECIPES))
-        raise ConfigError(f"unknown recipe {recipe!r}{did_you_mean(recipe, RECIPES)}; there is {known}")
+    if not isinstance(recipe, str) or recipe not in RECIPES:
+        hint = did_you_mean(str(recipe), RECIPES) or f"; there is {', '.join(RECIPES)}"
+        raise ConfigError(f"unknown recipe {recipe!r}{hint}")
     return RECIPES[recipe]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text in UTF-8 (at byte {error.start}): save it as UTF-8") from error
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not YAML: {_yaml_problem(error)}") from error
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
@@ -183,13 +211,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _one_per_option(error: ValidationError) -> list[Any]:
-    """The first problem of each option: one that may hold several types reports one for each."""
-    return list({problem["loc"][0] if problem["loc"] else "": problem for problem in reversed(error.errors())}.values())
-
-
-def _explain(problem: Any) -> str:
-    name = str(problem["loc"][0]) if problem["loc"] else "options"
-    allowed = "a whole number or all" if name == "trainable_layers" else None
-    message = problem["msg"][0].lower() + problem["msg"][1:] if allowed is None else f"input should be {allowed}"
-    return f"{name}: {message} (got {problem['input']!r})"
+def _yaml_problem(error: Exception) -> str:
+    """One line on what the parser stumbled over, with the place where it knows it."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())

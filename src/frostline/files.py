@@ -12,7 +12,7 @@ from typing import IO, Any
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file in the target's folder; it replaces `path` when the block ends without an error.
 
-    `mode` is `"w"` (UTF-8, newlines as written) or `"wb"`.
+    `mode` is `"w"` (UTF-8, newlines as written) or `"wb"`. An `OSError`, such as of a full disk, names `path`.
     """
     text = "b" not in mode
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -22,6 +22,8 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
         temporary.unlink(missing_ok=True)
         raise

@@ -56,7 +56,7 @@ def same(first: Batch, second: Batch) -> bool:
     return (
         torch.equal(first.activations, second.activations)
         and torch.equal(first.targets, second.targets)
-        and (softs == (None, None) or all(soft is not None for soft in softs) and torch.equal(*softs))  # type: ignore[arg-type]
+        and (softs == (None, None) or (all(soft is not None for soft in softs) and torch.equal(*softs)))  # type: ignore[arg-type]
     )
 
 

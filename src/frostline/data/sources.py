@@ -6,7 +6,7 @@ from pathlib import Path
 from frostline.data.archives import load_archive
 from frostline.data.dataset import Dataset
 from frostline.data.folders import load_folder
-from frostline.data.named import NAMED, load_named
+from frostline.data.named.registry import NAMED, load_named
 from frostline.errors import DataError
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from frostline import progress
-from frostline.data import download as module
-from frostline.data.download import download
+from frostline.data.named import download as module
+from frostline.data.named.download import download
 from frostline.errors import DataError
 
 CONTENT = bytes(range(256)) * 1000

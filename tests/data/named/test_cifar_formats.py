@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frostline.data.cifar_formats import VALUES, binary_batch, binary_names, python_batch, python_names
+from frostline.data.named.cifar_formats import VALUES, binary_batch, binary_names, python_batch, python_names
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, VALUES), dtype=np.uint8)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from frostline.data.arrays import ArrayStore
-from frostline.data.cifar import CIFAR10, CIFAR100, Cifar, load_cifar
 from frostline.data.dataset import Dataset
+from frostline.data.named.cifar import CIFAR10, CIFAR100, Cifar, load_cifar
 from frostline.errors import DataError
 
 SMALL = replace(CIFAR10, batch_records=3, test_records=2)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.arrays import ArrayName, array_dataset
-from frostline.data.cifar_formats import SIDE, Batch, binary_batch, binary_names, python_batch, python_names
 from frostline.data.dataset import Dataset
-from frostline.data.download import download
-from frostline.data.locations import dataset_folders, datasets_cache
+from frostline.data.named.cifar_formats import SIDE, Batch, binary_batch, binary_names, python_batch, python_names
+from frostline.data.named.download import download
+from frostline.data.named.locations import dataset_folders, datasets_cache
 from frostline.errors import DataError
 
 MAX_FILE = 1 << 28

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from frostline.data import solar_cells
-from frostline.data.solar_cells import CLASS_NAMES, find_solar_cells, load_solar_cells, read_labels
+from frostline.data.named import solar_cells
+from frostline.data.named.solar_cells import CLASS_NAMES, find_solar_cells, load_solar_cells, read_labels
 from frostline.errors import DataError
 
 

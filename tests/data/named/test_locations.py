@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from frostline.data.locations import cache_folder, dataset_folders, datasets_cache
+from frostline.data.named.locations import cache_folder, dataset_folders, datasets_cache
 from frostline.errors import DataError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from frostline.data.named import NAMED, list_named, load_named
+from frostline.data.named.registry import NAMED, list_named, load_named
 from frostline.errors import DataError
 
 
@@ -52,5 +52,5 @@ def test_the_list_tells_what_is_here(tmp_path: Path, empty_cache: Path) -> None:
 
 
 def test_listing_imports_no_torch() -> None:
-    code = "import sys; from frostline.data.named import list_named; list_named(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = "from frostline.data.named.registry import list_named; list_named(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=False).returncode == 0

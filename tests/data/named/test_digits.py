@@ -2,7 +2,7 @@ import numpy as np
 from sklearn.datasets import load_digits as load_original
 
 from frostline.data.arrays import ArrayStore
-from frostline.data.digits import load_digits
+from frostline.data.named.digits import load_digits
 
 
 def test_digits_are_grey_spread_over_the_whole_range_and_unsplit() -> None:

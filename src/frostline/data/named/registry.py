@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from frostline.data import cifar
-from frostline.data.cifar import CIFAR10, CIFAR100, Cifar
 from frostline.data.dataset import Dataset
-from frostline.data.digits import LICENCE as DIGITS_LICENCE
-from frostline.data.digits import load_digits
-from frostline.data.locations import dataset_folders
-from frostline.data.solar_cells import LICENCE as SOLAR_CELLS_LICENCE
-from frostline.data.solar_cells import find_solar_cells, load_solar_cells
-from frostline.data.torchvision_datasets import (
+from frostline.data.named import cifar
+from frostline.data.named.cifar import CIFAR10, CIFAR100, Cifar
+from frostline.data.named.digits import LICENCE as DIGITS_LICENCE
+from frostline.data.named.digits import load_digits
+from frostline.data.named.locations import dataset_folders
+from frostline.data.named.solar_cells import LICENCE as SOLAR_CELLS_LICENCE
+from frostline.data.named.solar_cells import find_solar_cells, load_solar_cells
+from frostline.data.named.torchvision import (
     TORCHVISION_DATASETS,
     TorchvisionDataset,
     find_torchvision,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from frostline._torchvision import ensure_importable
 from frostline.data.dataset import Dataset
-from frostline.data.torchvision_datasets import TORCHVISION_DATASETS, TorchvisionDataset, load_torchvision
+from frostline.data.named.torchvision import TORCHVISION_DATASETS, TorchvisionDataset, load_torchvision
 from frostline.errors import DataError
 
 SPECS = {spec.name: spec for spec in TORCHVISION_DATASETS}

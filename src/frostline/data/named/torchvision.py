@@ -13,9 +13,9 @@ import numpy as np
 
 from frostline.data.arrays import ArrayName, array_dataset
 from frostline.data.dataset import Dataset, Sample
-from frostline.data.download import one_line
 from frostline.data.folders import FileStore
-from frostline.data.locations import dataset_folders, datasets_cache
+from frostline.data.named.download import one_line
+from frostline.data.named.locations import dataset_folders, datasets_cache
 from frostline.errors import DataError
 
 _TRAIN_TEST: Mapping[ArrayName, Mapping[str, str]] = {"train": {"split": "train"}, "test": {"split": "test"}}

@@ -1,14 +1,21 @@
 """Fixtures for all tests: small real pictures on disk, tiny trainings, and where large real data may be."""
 
+import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from frostline import cli as command_line
 from frostline._torchvision import ensure_importable
 from frostline.config import TrainConfig
 
@@ -48,11 +55,52 @@ def write_pictures_fixture() -> Callable[..., Path]:
 def tiny_config() -> Callable[..., TrainConfig]:
     """Options of a training that takes a second; give `runs_dir`, and any option to change it."""
 
-    def make(**options: object) -> TrainConfig:
+    def make(**options: Any) -> TrainConfig:
         quick = {"backbone": TINY_BACKBONE, "weights": "none", "size": 64, "epochs": 2, "batch_size": 8}
         return TrainConfig.make(**{**quick, "trainable_layers": 6, "device": "cpu", **options})
 
     return make
+
+
+def run_command(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process: what a child process would give, without starting one."""
+    argv = ["frostline", *map(str, arguments)]
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    standard_input = io.TextIOWrapper(io.BytesIO(stdin), "utf-8")
+    code: object = 0
+    with redirect_stdout(out), redirect_stderr(err), patch.multiple(sys, argv=argv, stdin=standard_input):
+        try:
+            command_line.main()
+        except SystemExit as stop:
+            code = stop.code
+    assert isinstance(code, int)
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(argv, code, *texts)
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_command`, for tests of the command line."""
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos/`, with the `runs/` that a tiny training on them left, and with what it said.
+
+    Its output is in `stdout.txt` and `stderr.txt`; the run is `runs/photos-test_efficientnet-1`.
+    """
+    place = tmp_path_factory.mktemp("finished")
+    photos = write_pictures(place / "photos", {"apple": 20, "leaf": 20, "sky": 20})
+    quick = ["--backbone", TINY_BACKBONE, "--weights", "none", "--size", 64, "--epochs", 1, "--device", "cpu"]
+    done = run_command("train", photos, *quick, "--runs-dir", place / "runs")
+    assert done.returncode == 0, done.stderr
+    (place / "stdout.txt").write_text(done.stdout, encoding="utf-8")
+    (place / "stderr.txt").write_text(done.stderr, encoding="utf-8")
+    return place
 
 
 @pytest.fixture(scope="session")

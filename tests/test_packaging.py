@@ -35,6 +35,7 @@ LAYERS = (
     "estimator",
     "__init__",
     "cli_options",
+    "cli_output",
     "cli",
     "__main__",
 )

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
 from rich.table import Column, Table
 
 from frostline import __version__
-from frostline.cli_options import NEW_FILE, ConfigCommand, config_options
+from frostline.cli_options import ConfigCommand, config_options, new_file
+from frostline.cli_output import counted, print_json, print_metrics, print_run, print_table
 from frostline.config import RECIPES, TrainConfig
 from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
 
@@ -23,23 +22,19 @@ if TYPE_CHECKING:
     from frostline.data.decode import UnreadablePictureError
     from frostline.model.classifier import Prediction
     from frostline.results.answers import Answer
-    from frostline.results.metrics import Metrics
-    from frostline.training.run import Run
 
 EXIT_INTERRUPTED = 130
 PATH = click.Path(path_type=Path)
-
-EXAMPLES = """\b
-Examples:
-  frostline train photos/                  photos/ has one folder of pictures for each class
-  frostline predict runs/photos-... new/   classify the pictures in new/
-"""
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     invoke_without_command=True,
-    epilog=EXAMPLES,
+    epilog="""\b
+    frostline train photos/                  one folder in photos/ for each class
+    frostline predict runs/photos-... new/   classify the pictures in new/
+    """,
 )
 @click.version_option(__version__, prog_name="frostline")
 @click.pass_context
@@ -86,7 +81,7 @@ def train(
         from frostline.training.run import train as train_run
 
         run = train_run(dataset, config)
-    _print_run(run, as_json)
+    print_run(run, as_json=as_json)
     if run.interrupted:
         raise KeyboardInterrupt
 
@@ -96,7 +91,7 @@ def train(
 @click.argument("source")
 @config_options("data_dir")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only the pictures of this split of SOURCE.")
-@click.option("--csv", "csv_file", type=NEW_FILE, help="Save the predictions to this file.")
+@click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Save the predictions to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(
     classifier: Path,
@@ -115,9 +110,9 @@ def evaluate(
 
     metrics = evaluate_source(classifier, source, data_dir=data_dir, split=split, csv_file=csv_file)
     if as_json:
-        _print_json(metrics.to_dict())
+        print_json(metrics.to_dict())
     else:
-        _print_metrics(metrics, f"{metrics.pictures:,} pictures of {source}")
+        print_metrics(metrics, f"{counted(metrics)} of {source}")
 
 
 @commands.command()
@@ -126,7 +121,7 @@ def evaluate(
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each picture."
 )
-@click.option("--csv", "csv_file", type=NEW_FILE, help="Write a table to this file.")
+@click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Write a table to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Path | None, as_json: bool) -> None:
     """Classify pictures.
@@ -142,8 +137,11 @@ def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Pat
     from frostline.model.classifier import ImageClassifier
     from frostline.results.answers import write_csv, write_json, write_text
 
+    if "-" in pictures and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    inputs = expand_inputs(pictures, sys.stdin)
     loaded = ImageClassifier.load(classifier)
-    answers = (_answer(item, top_k) for item in loaded.predict_each(expand_inputs(pictures, sys.stdin)))
+    answers = (_answer(item, top_k) for item in loaded.predict_each(inputs))
     count = min(top_k, len(loaded.class_names))
     if csv_file is not None:
         with atomic_write(csv_file) as file:
@@ -165,7 +163,7 @@ def layers(backbone: str, **options: Any) -> None:
     config = TrainConfig.make(backbone=backbone, **given)
     from frostline.model.layer_table import layer_table
 
-    _print_table(layer_table(config.backbone, config.trainable_layers, config.size))
+    print_table(layer_table(config.backbone, config.trainable_layers, config.size))
 
 
 @commands.command()
@@ -184,7 +182,7 @@ def backbones(search: str) -> None:
     for info in found:
         count = "" if info.parameters is None else f"{info.parameters:,}"
         table.add_row(info.name, count, f"{info.size} px", info.weights)
-    _print_table(table)
+    print_table(table)
 
 
 @commands.command()
@@ -200,7 +198,7 @@ def datasets(data_dir: Path | None) -> None:
         table.add_row(
             row.name, f"{row.pictures:,}", str(row.classes), "yes" if row.here else "no", row.licence, row.note
         )
-    _print_table(table)
+    print_table(table)
 
 
 def main() -> None:
@@ -241,51 +239,7 @@ def _answer(item: "Prediction | UnreadablePictureError", classes: int) -> "Answe
     from frostline.model.classifier import Prediction
     from frostline.results.answers import Answer
 
+    path = os.fsencode(item.path).decode(errors="backslashreplace")
     if isinstance(item, Prediction):
-        return Answer(item.path, tuple(item.top(classes)))
-    return Answer(item.path, error=item.reason)
-
-
-def _print_run(run: "Run", as_json: bool) -> None:
-    if as_json:
-        _print_json(
-            {"folder": str(run.folder), **json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))}
-        )
-        return
-    _print_metrics(run.metrics, _figures_of(run))
-    if run.test_metrics is not None:
-        print(f"{'val accuracy':<18}{run.val_metrics.accuracy:.4f}  ({run.val_metrics.pictures:,} pictures)")
-    for name in ("curves", "confusion_matrix", "misclassified"):
-        print(f"{name.replace('_', ' '):<18}{run.folder / name}.png")
-    print(f"{'classifier':<18}{run.folder / 'classifier'}")
-
-
-def _figures_of(run: "Run") -> str:
-    pictures = f"{run.metrics.pictures:,} {run.metrics.split} pictures"
-    if run.test_metrics is None:
-        return f"{pictures}, on which the epoch was chosen: there is no test split"
-    return f"{pictures}, epoch {run.best_epoch} of {len(run.history)}"
-
-
-def _print_metrics(metrics: "Metrics", pictures: str) -> None:
-    low, high = metrics.accuracy_low, metrics.accuracy_high
-    print(
-        f"{metrics.split + ' accuracy':<18}{metrics.accuracy:.4f}  (95% interval {low:.4f} to {high:.4f}; {pictures})"
-    )
-    print(f"{metrics.split + ' loss':<18}{metrics.loss:.4f}")
-    if metrics.top5_accuracy is not None:
-        print(f"{'top-5 accuracy':<18}{metrics.top5_accuracy:.4f}")
-    print(f"{'macro F1':<18}{metrics.macro_f1:.4f}")
-
-
-def _print_json(values: dict[str, Any]) -> None:
-    json.dump(values, sys.stdout, indent=2)
-    print()
-
-
-def _print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; one row a line where there is none."""
-    table.box = None
-    table.header_style = "bold"
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+        return Answer(path, tuple(item.top(classes)))
+    return Answer(path, error=item.reason)

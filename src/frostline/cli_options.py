@@ -36,45 +36,24 @@ class ConfigCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             row = parameter.get_help_record(ctx)
-            if row is not None:
-                field = TrainConfig.model_fields.get(parameter.name or "")
-                is_option = field is not None and parameter.name not in _NOT_OPTIONS
-                groups.setdefault(_group(field) if field is not None and is_option else "Options", []).append(row)
+            if row is not None and isinstance(parameter, click.Option):
+                groups.setdefault(_group(parameter), []).append(row)
         for group, rows in groups.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
 
 
-class _NewFile(click.Path):
-    """A file to be written, in a folder that is there: said before the work that it is to hold."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
-        path = Path(super().convert(value, param, ctx))
-        if not value:
-            self.fail("it is empty", param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"there is no folder {path.parent}", param, ctx)
-        return path
-
-
-NEW_FILE = _NewFile(dir_okay=False, writable=True)
-
-
-class _ConfigValue(click.ParamType):
-    """The value of one field of `TrainConfig`, within its bounds."""
-
-    def __init__(self, field: str) -> None:
-        self.name = field
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`; an empty value is an error, though it could be a path or a name."""
-        if value == "":
-            self.fail("it is empty", param, ctx)
-        try:
-            return getattr(TrainConfig(**{self.name: value}), self.name)
-        except ValidationError as error:
-            self.fail(reasons_of(error)[self.name], param, ctx)
+def new_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before the work that it is to hold; for `click.option`."""
+    if path is None:
+        return None
+    if not path.name:
+        raise click.BadParameter("it is empty", context, parameter)
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}", context, parameter)
+    if path.exists() and not path.is_file():
+        raise click.BadParameter(f"{path} is not a file that can be replaced", context, parameter)
+    return path
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
@@ -82,7 +61,20 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     if bool in _types(field):
         return click.option(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None, help=_help(field))
     names = [flag, *([_SHORT_NAMES[name]] if name in _SHORT_NAMES else [])]
-    return click.option(*names, name, type=_ConfigValue(name), metavar=_metavar(field), help=_help(field))
+    return click.option(*names, name, callback=_checked, metavar=_metavar(field), help=_help(field))
+
+
+def _checked(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """The value of one field, within its bounds; empty is an error too, though it could be a path or a name."""
+    if value is None:
+        return None
+    if not value:
+        raise click.BadParameter("it is empty", context, parameter)
+    name = str(parameter.name)
+    try:
+        return getattr(TrainConfig.model_validate({name: value}), name)
+    except ValidationError as error:
+        raise click.BadParameter(reasons_of(error)[name], context, parameter) from None
 
 
 def _types(field: FieldInfo) -> tuple[Any, ...]:
@@ -105,9 +97,10 @@ def _metavar(field: FieldInfo) -> str:
 
 def _help(field: FieldInfo) -> str:
     text = field.description or ""
-    return text if field.default in (None, False) else f"{text} [default: {field.default}]"
+    return text if field.default is None or field.default is False else f"{text} [default: {field.default}]"
 
 
-def _group(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
+def _group(option: click.Option) -> str:
+    field = TrainConfig.model_fields.get(option.name or "")
+    extra = None if field is None or option.name in _NOT_OPTIONS else field.json_schema_extra
     return str(extra["group"]) if isinstance(extra, dict) else "Options"

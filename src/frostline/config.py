@@ -121,7 +121,8 @@ class TrainConfig(BaseModel):
         place = {name: f" in {file}" if name in from_file and name not in options else "" for name in given}
         for name in given:
             if name not in cls.model_fields:
-                raise ConfigError(f"unknown option {name!r}{place[name]}{did_you_mean(name, cls.model_fields)}")
+                hint = did_you_mean(name, cls.model_fields) or "; `frostline train --help` lists the options"
+                raise ConfigError(f"unknown option {name!r}{place[name]}{hint}")
         try:
             return cls(**{**_recipe_values(recipe), **given, "recipe": recipe})
         except ValidationError as error:
@@ -170,7 +171,7 @@ def reasons_of(error: ValidationError) -> dict[str, str]:
 
 
 _EXPECTED = {
-    "trainable_layers": "a whole number or all",
+    "trainable_layers": "all or a whole number from 0",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",

@@ -12,16 +12,18 @@ from typing import IO, Any
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file in the target's folder; it replaces `path` when the block ends without an error.
 
-    `mode` is `"w"` (UTF-8, newlines as written) or `"wb"`. An `OSError`, such as of a full disk, names `path`.
+    `mode` is `"w"` (UTF-8, newlines as written) or `"wb"`. A symbolic link is followed. An `OSError`, such as of a full
+    disk, names `path`.
     """
     text = "b" not in mode
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    target = path.resolve()
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open(mode, encoding="utf-8" if text else None, newline="" if text else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from natsort import natsorted
@@ -16,20 +17,36 @@ def expand_inputs(names: Iterable[str], listed: Iterable[str]) -> Iterator[Path]
 
     A name is a file; a folder, which stands for every picture below it in natural order; a glob pattern, likewise;
     or `-`, which stands for the lines of `listed`. A file that is missing is given all the same, so that it can be
-    reported in its place. Raises `DataError` for a folder or a pattern without pictures.
+    reported in its place. Raises `DataError` at once for a folder or a pattern without pictures, and for an empty name.
     """
-    for name in names:
-        if name == "-":
-            yield from (Path(line) for line in (raw.rstrip("\r\n") for raw in listed) if line)
-        elif Path(name).is_dir():
-            yield from _below(Path(name))
-        elif glob.has_magic(name) and not Path(name).exists():
-            found = natsorted(path for path in glob.glob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207
-            if not found:
-                raise DataError(f"no file matches {name}")
-            yield from map(Path, found)
-        else:
+    return chain.from_iterable([_expand(name, listed) for name in names])
+
+
+def _expand(name: str, listed: Iterable[str]) -> Iterable[Path]:
+    if not name:
+        raise DataError("an empty name was given for a picture: name a file, a folder, a pattern or -")
+    if name == "-":
+        return _listed(listed)
+    if Path(name).is_dir():
+        return _below(Path(name))
+    if glob.has_magic(name) and not Path(name).exists():
+        return _matching(name)
+    return [Path(name)]
+
+
+def _listed(lines: Iterable[str]) -> Iterator[Path]:
+    for name in (line.rstrip("\r\n") for line in lines):
+        if "\0" in name:
+            raise DataError("the list on standard input has a NUL byte in it: write one file name a line")
+        if name:
             yield Path(name)
+
+
+def _matching(pattern: str) -> list[Path]:
+    found = natsorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    if not found:
+        raise DataError(f"no file matches {pattern}")
+    return [Path(path) for path in found]
 
 
 def _below(folder: Path) -> list[Path]:

@@ -19,6 +19,8 @@ def load_dataset(source: str | Path, *, data_dir: Path | None = None) -> Dataset
     >>> load_dataset("digits").class_names[:3]
     ('0', '1', '2')
     """
+    if source == "":
+        raise DataError("the name of the source is empty: name a folder of pictures, an archive or a dataset")
     if isinstance(source, str) and source in NAMED:
         return load_named(source, data_dir)
     try:

@@ -152,9 +152,11 @@ def _check_counts(dataset: Dataset, train: Indices, drawn: list[Literal["test", 
     small = [f"{dataset.class_names[target]} ({counts[target]})" for target in np.flatnonzero(counts < needed)]
     if small:
         kinds = " and ".join(["train", *reversed(drawn)])
-        advice = "add pictures, or remove the class" if len(drawn) < 2 else "add pictures, or draw no test split"
+        without_test = "test" in drawn and counts.min() >= needed - 1
+        advice = "draw no test split (--test-fraction 0)" if without_test else "remove the class"
         raise DataError(
-            f"{dataset.source}: too few pictures for {kinds}, each class needs {needed}: {', '.join(small)}; {advice}"
+            f"{dataset.source}: too few pictures for {kinds}, each class needs {needed}: {', '.join(small)}; "
+            f"add pictures, or {advice}"
         )
 
 

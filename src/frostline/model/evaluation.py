@@ -35,4 +35,4 @@ def evaluate_source(
     predictions = loaded.predict_dataset(dataset, np.array(indices, dtype=np.int64))
     if csv_file is not None:
         save_predictions(predictions, csv_file)
-    return compute_metrics(predictions, chosen or "test")
+    return compute_metrics(predictions, chosen or "all")

@@ -51,7 +51,7 @@ def write_csv(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
 
 
 def write_json(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
-    """A list with one object a picture, written as the answers come."""
+    """A list with one object a picture, written as the answers come, in ASCII: it is whole in any encoding."""
     errors = 0
     separator = "[\n"
     for answer in answers:
@@ -61,7 +61,7 @@ def write_json(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
             row["error"] = answer.error
         else:
             row["top"] = [{"class": name, "probability": probability} for name, probability in answer.top]
-        file.write(separator + json.dumps(row, ensure_ascii=False))
+        print(separator + json.dumps(row), end="", file=file, flush=True)
         separator = ",\n"
     file.write("\n]\n" if separator == ",\n" else "[]\n")
     return errors

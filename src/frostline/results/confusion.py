@@ -30,7 +30,7 @@ _LINE = 15
 _LIST_WIDTH = 5.2
 _SMALLEST_LABEL = 0.1
 """Height of a label in inches below which only some classes are labelled."""
-_SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+_SPLIT_WORDS = {"train": "the training", "val": "the validation", "test": "the test", "all": "all"}
 
 _SHARE = PowerNorm(0.5, vmin=0, vmax=1)
 """Colour follows the square root of a share, so that a confusion of 2% is seen beside a diagonal of 95%."""
@@ -68,7 +68,7 @@ def plot_confusion_matrix(metrics: Metrics, path: Path) -> None:
 def _title(metrics: Metrics) -> str:
     interval = f"{metrics.accuracy_low:.1%} to {metrics.accuracy_high:.1%}"
     return (
-        f"Confusion matrix of the {_SPLIT_WORDS[metrics.split]} pictures\n"
+        f"Confusion matrix of {_SPLIT_WORDS[metrics.split]} pictures\n"
         f"{metrics.accuracy:.1%} of {metrics.pictures:,} right ({interval})"
     )
 

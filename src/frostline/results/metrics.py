@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,8 @@ class Confusion:
 class Metrics:
     """Quality of one split's predictions; accuracies and F1 are fractions."""
 
-    split: SplitName
+    split: SplitName | Literal["all"]
+    """What was measured: one split, or all the pictures of a source."""
     pictures: int
     loss: float
     """Mean cross-entropy in nats."""
@@ -93,8 +94,8 @@ class Metrics:
         ]
 
 
-def compute_metrics(predictions: Predictions, split: SplitName) -> Metrics:
-    """Measure the predictions of one split.
+def compute_metrics(predictions: Predictions, split: SplitName | Literal["all"]) -> Metrics:
+    """Measure the predictions of one split, or of all the pictures of a source.
 
     Raises `DataError` where there is no picture to measure.
     """

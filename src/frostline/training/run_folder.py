@@ -111,8 +111,9 @@ def create_run_folder(runs_dir: Path, dataset: str, backbone: str) -> RunFolder:
             except FileExistsError:
                 number += 1
     except OSError as error:
+        reason = "it is a file" if runs_dir.is_file() else error.strerror
         raise FrostlineError(
-            f"cannot make a run folder in {runs_dir}: {error.strerror}; choose another place with --runs-dir"
+            f"cannot make a run folder in {runs_dir}: {reason}; choose another place with --runs-dir"
         ) from error
 
 

@@ -1,0 +1,83 @@
+"""What a user names becomes picture files, in the order of the names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from frostline.data.inputs import expand_inputs
+from frostline.errors import DataError
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with pictures (empty files do for this) and other files."""
+    for name in ("2.jpg", "10.jpg", "1.png", "notes.txt", ".hidden.jpg", "deep/er/3.jpg", "deep/a.jpg"):
+        path = tmp_path / "new" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "new"
+
+
+def names(found: Iterator[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+def test_a_folder_stands_for_the_pictures_below_it_in_natural_order(pictures: Path) -> None:
+    expected = ["1.png", "2.jpg", "10.jpg", "deep/a.jpg", "deep/er/3.jpg"]
+    assert names(expand_inputs([str(pictures)], []), pictures) == expected
+
+
+def test_the_order_is_that_of_the_names_and_repeats_are_kept(pictures: Path) -> None:
+    given = [str(pictures / "deep"), str(pictures / "2.jpg"), "-", str(pictures / "2.jpg")]
+    listed = [f"{pictures}/10.jpg\n", "\n", f"{pictures}/gone.jpg\r\n", f"{pictures}/1.png"]
+    expected = ["deep/a.jpg", "deep/er/3.jpg", "2.jpg", "10.jpg", "gone.jpg", "1.png", "2.jpg"]
+    assert names(expand_inputs(given, listed), pictures) == expected
+
+
+def test_a_pattern_is_in_natural_order(pictures: Path) -> None:
+    assert names(expand_inputs([f"{pictures}/*.jpg"], []), pictures) == ["2.jpg", "10.jpg"]
+    assert "deep/er/3.jpg" in names(expand_inputs([f"{pictures}/**/*.jpg"], []), pictures)
+
+
+def test_a_file_may_look_like_a_pattern(pictures: Path) -> None:
+    (pictures / "[1].jpg").touch()
+    assert names(expand_inputs([f"{pictures}/[1].jpg"], []), pictures) == ["[1].jpg"]
+
+
+def test_a_file_named_by_the_user_is_taken_whatever_its_name(pictures: Path) -> None:
+    given = [str(pictures / name) for name in ("notes.txt", "gone.jpg")]
+    assert names(expand_inputs(given, []), pictures) == ["notes.txt", "gone.jpg"]
+
+
+def test_a_name_need_not_be_utf_8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.jpg")
+    (tmp_path / name).touch()
+    assert [path.name for path in expand_inputs([str(tmp_path)], [])] == [name]
+
+
+def test_the_list_is_read_as_it_is_needed() -> None:
+    def endless() -> Iterator[str]:
+        while True:
+            yield "a.jpg\n"
+
+    assert next(expand_inputs(["-"], endless())) == Path("a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("empty", "empty holds no pictures"), ("new/*.gif", "no file matches .*gif"), ("", "an empty name")],
+)
+def test_nothing_to_classify_is_an_error_at_once(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.chdir(pictures.parent)
+    with pytest.raises(DataError, match=message):
+        expand_inputs([str(pictures), name], [])
+
+
+def test_a_list_separated_by_nul_is_an_error() -> None:
+    with pytest.raises(DataError, match="one file name a line"):
+        list(expand_inputs(["-"], ["a.jpg\0b.jpg\0"]))

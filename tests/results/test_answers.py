@@ -1,0 +1,79 @@
+"""Answers as text, CSV and JSON: whole, in order, and written as they come."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from frostline.results.answers import Answer, Writer, write_csv, write_json, write_text
+
+CAT = Answer("a/cat.jpg", (("cat", 0.75), ('großer, "Hund"', 0.25)))
+BAD = Answer("b.jpg", error="the file is empty (0 bytes)")
+WRITERS = [write_text, write_csv, write_json]
+
+
+def written(writer: Writer, answers: list[Answer], classes: int = 2) -> tuple[str, int]:
+    file = io.StringIO()
+    errors = writer(answers, file, classes)
+    return file.getvalue(), errors
+
+
+def test_text() -> None:
+    text, errors = written(write_text, [CAT, BAD])
+    assert text == 'a/cat.jpg\tcat 0.7500  großer, "Hund" 0.2500\nb.jpg\terror: the file is empty (0 bytes)\n'
+    assert errors == 1
+
+
+def test_csv() -> None:
+    text, errors = written(write_csv, [CAT, BAD])
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["path", "class", "probability", "class_2", "probability_2", "error"],
+        ["a/cat.jpg", "cat", "0.750000", 'großer, "Hund"', "0.250000", ""],
+        ["b.jpg", "", "", "", "", "the file is empty (0 bytes)"],
+    ]
+    assert errors == 1
+
+
+def test_json() -> None:
+    text, errors = written(write_json, [CAT, BAD])
+    assert json.loads(text) == [
+        {
+            "path": "a/cat.jpg",
+            "top": [{"class": "cat", "probability": 0.75}, {"class": 'großer, "Hund"', "probability": 0.25}],
+        },
+        {"path": "b.jpg", "error": "the file is empty (0 bytes)"},
+    ]
+    assert text.isascii()
+    assert errors == 1
+
+
+def test_nothing_is_whole_too() -> None:
+    assert written(write_text, []) == ("", 0)
+    assert written(write_csv, [], 1) == ("path,class,probability,error\n", 0)
+    assert written(write_json, []) == ("[]\n", 0)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_each_answer_is_written_before_the_next_is_asked_for(writer: Writer) -> None:
+    file = io.StringIO()
+
+    def answers() -> Iterator[Answer]:
+        yield CAT
+        assert "a/cat.jpg" in file.getvalue()
+        yield BAD
+        assert "b.jpg" in file.getvalue()
+
+    assert writer(answers(), file, 2) == 1
+
+
+@pytest.mark.parametrize("writer", [write_text, write_json])
+def test_each_answer_reaches_a_pipe_at_once(writer: Writer) -> None:
+    raw = io.BytesIO()
+
+    def answers() -> Iterator[Answer]:
+        yield CAT
+        assert b"a/cat.jpg" in raw.getvalue()
+
+    writer(answers(), io.TextIOWrapper(raw, "utf-8"), 2)

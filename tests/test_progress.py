@@ -1,0 +1,87 @@
+"""A bar on a terminal, plain lines elsewhere, nothing on standard output."""
+
+import os
+import pty
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from frostline import progress
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A pseudo-terminal that stands for standard error; gives the end to read from."""
+    for variable in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    reader, writer = pty.openpty()
+    with closing(os.fdopen(writer, "w", encoding="utf-8")) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        yield reader
+    os.close(reader)
+
+
+def test_a_bar_on_a_terminal(terminal: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with progress.phase("decode", 2_000) as advance:
+        advance(1_500, "loss 0.5 [/red]")
+        advance(500, "loss 0.4 [/red]")
+    shown = os.read(terminal, 100_000).decode()
+    assert "decode" in shown
+    assert "2,000/2,000" in shown
+    assert "loss 0.4 [/red]" in shown
+    assert shown.endswith("\x1b[2K")  # the bar is wiped out when the phase is over
+    assert capfd.readouterr().out == ""
+
+
+def test_lines_go_above_the_bar(terminal: int, tmp_path: Path) -> None:
+    with progress.log_to(tmp_path / "log.txt"), progress.phase("epoch 1/2", 10) as advance:
+        advance(5)
+        progress.say("note: [bold] :smile: 100%")
+        advance(5)
+    assert "note: [bold] :smile: 100%\r\n" in os.read(terminal, 100_000).decode()
+    assert (tmp_path / "log.txt").read_text() == "note: [bold] :smile: 100%\n"
+
+
+def test_plain_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
+    with progress.phase("decode", 2_000) as advance:
+        advance(500)
+        advance(1_500, "loss 0.5")
+    shown = capsys.readouterr()
+    first, second = shown.err.splitlines()
+    assert first.startswith("decode: 500/2,000 pictures, ")
+    assert second.startswith("decode: 2,000/2,000 pictures, ")
+    assert second.endswith(" 0 s left loss 0.5")
+    assert "\x1b" not in shown.err
+    assert shown.out == ""
+
+
+def test_a_short_phase_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.phase("decode", 2) as advance:
+        advance(2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_line_is_not_wrapped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    progress.say("x" * 500)
+    assert capsys.readouterr().err == "x" * 500 + "\n"
+
+
+def test_the_log_keeps_what_was_said_and_is_added_to(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    for line in ("first", "zweite ü"):
+        with progress.log_to(log):
+            progress.say(line)
+    progress.say("after")
+    assert log.read_text(encoding="utf-8") == "first\nzweite ü\n"
+
+
+def test_a_failure_in_a_phase_is_passed_on(terminal: int) -> None:
+    with pytest.raises(ValueError, match="broken"), progress.phase("decode", 2):
+        raise ValueError("broken")

@@ -53,9 +53,11 @@ def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_text() == "new"
 
 
-def test_a_missing_folder_is_named_with_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "none" / "file"
-    with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_a_wrong_folder_is_named_with_the_file(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / folder / "new"
+    with pytest.raises(OSError, match=r"No such file|Not a directory") as caught, atomic_write(path):
         pass
     assert caught.value.filename == str(path)
 

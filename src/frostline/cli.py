@@ -207,9 +207,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        commands.main(prog_name="frostline", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = commands.main(prog_name="frostline", standalone_mode=False)
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         _fail(_lower_first(error.format_message().rstrip(".")) + hint, error.exit_code)
@@ -217,13 +215,12 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped by Ctrl-C", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         advice = "; make room on the disk, or write to another one" if error.errno == errno.ENOSPC else ""
         _fail(f"{_lower_first(error.strerror or str(error))}{where}{advice}", 1)
+    if code:
+        sys.exit(code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -31,7 +31,7 @@ def make_classifier(class_names: Sequence[str] = CLASSES, head_width: int = 16) 
     network = architecture.add_head(backbone, len(class_names))
     for name, buffer in network.named_buffers():
         if name.endswith("running_var"):
-            buffer.uniform_(0.05, 0.2)
+            buffer.uniform_(0.2, 0.6)
     with torch.no_grad():
         logits = network.eval()(torch.randn(8, 3, SIZE, SIZE))
         network.head.get_parameter("1.weight" if head_width == 0 else "4.weight").mul_(0.3 / logits.std())

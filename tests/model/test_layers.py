@@ -128,7 +128,7 @@ def test_frozen_norms_stay_in_evaluation_mode_whatever_train_was_called() -> Non
     tail = frozen.tail(torch.nn.Linear(1024, 2)).train()
     below = [layer for layer in graph.layers[: frozen.first_trainable] if layer.operation == "normalisation"]
     held = [graph.module.get_submodule(layer.name) for layer in below]
-    before = [module.running_mean.clone() for module in held]  # type: ignore[union-attr,operator]
+    before = [module.running_mean.clone() for module in held]  # type: ignore[operator]
     activations = frozen.trunk(torch.randn(4, 3, 64, 64))
     tail(activations)
     in_tail = [module for module in held if any(module is part for part in tail.modules())]

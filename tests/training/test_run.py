@@ -242,6 +242,21 @@ def test_ctrl_c_in_the_first_epoch_leaves_no_folder(
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+def test_a_folder_that_has_its_config_has_all_that_resuming_needs(
+    dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[str] = []
+
+    def stop(config: TrainConfig, path: Path) -> None:
+        there.extend(sorted(file.name for file in path.parent.iterdir()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainConfig, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, tiny_config(runs_dir=tmp_path))
+    assert there == ["environment.json", "splits.csv"]
+
+
 def test_a_run_that_diverges_in_its_first_epoch_leaves_no_folder(
     dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path
 ) -> None:

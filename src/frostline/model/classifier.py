@@ -105,6 +105,8 @@ class ImageClassifier:
 
         Raises `DataError` at the first file that cannot be read; `predict_each` goes on instead.
         """
+        if isinstance(pictures, (str, Path)):
+            raise TypeError(f"predict takes a list of pictures: give [{str(pictures)!r}]")
         predictions = []
         for prediction in self.predict_each(pictures, batch_size):
             if isinstance(prediction, UnreadablePictureError):

@@ -92,7 +92,7 @@ class ComputedBatches:
             targets = self._targets(indices)
             views = self.augmenter(*self._pixels(indices), indices, epoch)
             soft_targets = None
-            if self.augmenter.augmentation.mixes:
+            if epoch > 0 and self.augmenter.augmentation.mixes:
                 one_hot = functional.one_hot(targets, self.classes).float()
                 views, soft_targets = self.augmenter.mix(views, one_hot, epoch, step)
             yield Batch(self.engine(views), targets, soft_targets)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,9 +82,13 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
 
 def _repeatable(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """The same options, such that they mean the same in any working folder."""
-    paths = {"data_dir": config.data_dir, "splits": config.splits}
-    lasting = {name: path.expanduser().resolve() for name, path in paths.items() if path is not None}
-    return config.model_copy(update={**lasting, "source": dataset.source})
+    lasting: dict[str, Any] = {"source": dataset.source}
+    for name in ("data_dir", "splits"):
+        path = getattr(config, name)
+        lasting[name] = path and path.expanduser().resolve()
+    if config.weights not in (None, "auto", "none"):
+        lasting["weights"] = str(Path(config.weights).expanduser().resolve())
+    return config.model_copy(update=lasting)
 
 
 def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
@@ -105,6 +110,8 @@ def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
             f"{path} began with other pretrained weights ({before['description']}) than those found now "
             f"({backbone.weights.description}); put the first ones back, or start a new run"
         )
+    for leftover in folder.path.rglob(".*.tmp"):
+        leftover.unlink()
     with log_to(folder.log):
         say(f"resuming {folder.path}")
         return _run(folder, dataset, splits, backbone, config, on_epoch)
@@ -130,6 +137,7 @@ def _run(
     if unreadable:
         _record_unreadable(unreadable, folder)
         splits = splits.without(item.index for item in unreadable)
+        save_splits(splits, dataset, folder.splits)
         require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
     clock.lap("prepare")
 

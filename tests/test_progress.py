@@ -2,12 +2,15 @@
 
 import os
 import pty
+import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+import click
 import pytest
 
 from frostline import progress
@@ -34,6 +37,25 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_all_figures_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(progress.console, "get_time", lambda: float(next(ticks)))
+    with terminal() as reader:
+        with progress.phase("epoch 14/30", 45_000) as advance:
+            for _ in range(4):
+                advance(10_000, "loss 0.5612  accuracy 0.8012")
+                time.sleep(0.15)
+        shown = click.unstyle(os.read(reader, 100_000).decode())
+    line = [line for line in shown.replace("\r", "\n").splitlines() if "40,000/45,000" in line][-1]
+    assert "…" not in shown
+    assert re.search(
+        r"epoch 14/30 .*40,000/45,000 [\d,]+( pictures)?/s \d:\d\d:\d\d left loss 0.5612  accuracy 0.8012", line
+    )
+    assert ("━" in line) == (width == 110)
 
 
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

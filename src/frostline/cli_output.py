@@ -58,6 +58,7 @@ def print_json(values: dict[str, Any]) -> None:
 def print_table(table: Table) -> None:
     """Print a table as wide as the terminal; one row a line where there is none."""
     table.box = None
+    table.pad_edge = False
     table.header_style = "bold"
     for column in table.columns:
         column.overflow = "fold"

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False, emoji=False)
 
 PLAIN_INTERVAL = 15.0
 """Seconds between two plain lines of one phase."""
+
+_WIDE = 110
+"""Columns of a terminal from which on there is room for the bar itself, beside the figures."""
 
 
 class Advance(Protocol):
@@ -29,7 +32,8 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s", style="cyan")
+        unit = f" {task.fields['unit']}" if console.width >= _WIDE else ""
+        return Text("" if speed is None else f"{speed:,.0f}{unit}/s", style="cyan")
 
 
 @contextmanager
@@ -38,12 +42,11 @@ def phase(name: str, total: int, unit: str = "pictures") -> Iterator[Advance]:
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
+            *([BarColumn(bar_width=20)] if console.width >= _WIDE else []),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             _Rate(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=console, transient=True) as bar:

@@ -36,7 +36,7 @@ def layer_table(backbone: str, trainable_layers: TrainableLayers, size: int | No
             str(layer.index),
             layer.name,
             layer.operation,
-            " x ".join(map(str, layer.output_shape)),
+            "x".join(map(str, layer.output_shape)),
             f"{layer.parameters:,}" if layer.parameters else "",
             f"{part}, trunk" if layer.index < len(below_cut) else part,
             end_section=layer.index + 1 == len(below_cut),

@@ -24,7 +24,7 @@ def layer_table(backbone: str, trainable_layers: TrainableLayers, size: int | No
         "",
         caption=(
             f"the last {len(graph.layers) - frozen.first_trainable} of {len(graph.layers)} layers train: "
-            f"{frozen.trainable_parameters:,} parameters of the backbone; the trunk ends at {frozen.cut}"
+            f"{frozen.trainable_parameters:,} parameters of the backbone; the trunk, frozen too, ends at {frozen.cut}"
         ),
         caption_justify="left",
     )
@@ -38,7 +38,7 @@ def layer_table(backbone: str, trainable_layers: TrainableLayers, size: int | No
             layer.operation,
             "x".join(map(str, layer.output_shape)),
             f"{layer.parameters:,}" if layer.parameters else "",
-            f"{part}, trunk" if layer.index < len(below_cut) else part,
+            "trunk" if layer.index < len(below_cut) else part,
             end_section=layer.index + 1 == len(below_cut),
         )
     return table

@@ -95,3 +95,13 @@ def test_a_picture_that_cannot_be_read_is_named(folder: Path, photos: Path) -> N
 def test_without_a_classifier_nothing_is_read(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such run or classifier"):
         evaluate_source(tmp_path / "absent", "digits")
+
+
+def test_every_picture_that_cannot_be_read_is_named(folder: Path, photos: Path) -> None:
+    (photos / "apple" / "000.jpg").write_bytes(b"")
+    (photos / "sky" / "019.jpg").write_text("no picture")
+    with pytest.raises(DataError) as caught:
+        evaluate_source(folder, str(photos))
+    first, *named = str(caught.value).splitlines()
+    assert first.startswith("2 pictures of ")
+    assert ["apple/000.jpg" in named[0], "sky/019.jpg" in named[1]] == [True, True]

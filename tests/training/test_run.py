@@ -279,3 +279,13 @@ def test_a_resumed_run_wants_the_pictures_that_it_began_with(
     (photos / "leaf" / "003.jpg").unlink()
     with pytest.raises(DataError, match=r"no picture leaf/003\.jpg"):
         resume(folder)
+
+
+@pytest.mark.parametrize("options", [{"precision": "float16"}, {"trainable_layers": 9999}])
+def test_options_that_do_not_fit_stop_the_run_before_the_pictures_are_decoded(
+    options: dict[str, object], photos: Path, tmp_path: Path, tiny_config: MakeConfig
+) -> None:
+    (photos / "apple" / "000.jpg").write_bytes(b"")
+    with pytest.raises(ConfigError):
+        train(frostline.load_dataset(photos), tiny_config(device="cpu", runs_dir=tmp_path / "runs", **options))
+    assert not list((tmp_path / "runs").iterdir())

@@ -49,7 +49,7 @@ def train_tail(model: Model, dataset: Dataset, config: TrainConfig, folder: Path
     pixels, _ = read_pixels(dataset, size=model.classifier.preprocessing.size, resize_mode=config.resize_mode)
     splits = make_splits(dataset, seed=config.seed)
     batches = make_batches(model, dataset, pixels, splits, config)
-    stage = make_stage(config, dataset.targets[splits.train], len(dataset.class_names), model.device)
+    stage = make_stage(model, dataset.targets[splits.train], config)
     return fit(model.tail, batches, stage, Checkpoints(folder), lambda record: None)
 
 

@@ -5,7 +5,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, Literal
 
@@ -49,6 +49,14 @@ class UnreadablePictureError(DataError):
         super().__init__(f"cannot read {path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+def list_unreadable(source: str, unreadable: Sequence[tuple[str, str]], advice: str) -> str:
+    """One line that says how many pictures of a source cannot be read and what to do, then path and reason of each."""
+    count = len(unreadable)
+    pictures = "1 picture" if count == 1 else f"{count:,} pictures"
+    first = f"{pictures} of {source} cannot be read: {advice}"
+    return "\n".join([first, *(f"  {path}: {reason}" for path, reason in unreadable)])
 
 
 def decode_picture(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from frostline import progress
 from frostline.data.arrays import ArrayStore
 from frostline.data.dataset import Dataset, Picture
-from frostline.data.decode import ResizeMode, UnreadablePictureError, fit_square
+from frostline.data.decode import ResizeMode, UnreadablePictureError, fit_square, list_unreadable
 from frostline.data.memory import available_memory
 from frostline.errors import DataError
 
@@ -134,7 +134,10 @@ def read_pixels(
     limit = available_memory() // 4 if memory_limit is None else memory_limit
     buffer, sides, unreadable = _decode_all(decoder, limit)
     if unreadable and not skip_unreadable:
-        raise DataError(_list_unreadable(dataset, unreadable))
+        named = [(item.path, item.reason) for item in unreadable]
+        raise DataError(
+            list_unreadable(dataset.source, named, "mend or remove them, or leave them out by --skip-unreadable")
+        )
     _check_classes_left(dataset, unreadable)
     pixels = _StreamedPixels(decoder) if buffer is None else _KeptPixels(buffer, sides)
     return pixels, tuple(unreadable)
@@ -175,16 +178,6 @@ def _assemble(squares: Sequence[Picture]) -> Batch:
     for row, square in zip(batch, squares, strict=True):
         row[: len(square), : len(square)] = square
     return batch, sides
-
-
-def _list_unreadable(dataset: Dataset, unreadable: Sequence[Unreadable]) -> str:
-    """One line that says how many and what to do, then one line for each file."""
-    count = len(unreadable)
-    pictures = "1 picture" if count == 1 else f"{count:,} pictures"
-    first = (
-        f"{pictures} of {dataset.source} cannot be read: mend or remove them, or leave them out by --skip-unreadable"
-    )
-    return "\n".join([first, *(f"  {item.path}: {item.reason}" for item in unreadable)])
 
 
 def _check_classes_left(dataset: Dataset, unreadable: Sequence[Unreadable]) -> None:

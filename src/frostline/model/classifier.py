@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from frostline import __version__
 from frostline.data.dataset import Dataset, Picture
-from frostline.data.decode import UnreadablePictureError, decode_picture
+from frostline.data.decode import UnreadablePictureError, decode_picture, list_unreadable
 from frostline.errors import DataError, ModelError
 from frostline.files import atomic_write
 from frostline.model.frost_line import channels_last
@@ -135,18 +135,30 @@ class ImageClassifier:
     ) -> Predictions:
         """Classify some of a dataset's pictures, read anew from their source.
 
-        The dataset's classes are matched by name; `DataError` names one that the classifier does not know.
+        The dataset's classes are matched by name. Raises `DataError` for a class that the classifier does not know, and
+        one that lists every picture that cannot be read.
         """
         targets = self._match_classes(dataset)[dataset.targets[indices]]
         rows = [np.empty((0, len(self.class_names)), np.float32)]
 
-        def read(index: np.int64) -> Picture:
-            return self.preprocessing.fit(dataset.picture(int(index), min_side=self.preprocessing.size))
+        unreadable: list[tuple[str, str]] = []
+
+        def read(index: np.int64) -> Picture | UnreadablePictureError:
+            try:
+                return self.preprocessing.fit(dataset.picture(int(index), min_side=self.preprocessing.size))
+            except UnreadablePictureError as error:
+                return error
 
         with phase(name, len(indices)) as advance, ThreadPoolExecutor() as pool:
             for chunk in _chunks(indices, batch_size):
-                rows.append(self._probabilities(list(pool.map(read, chunk))))
+                read_now = list(pool.map(read, chunk))
+                errors = [item for item in read_now if isinstance(item, UnreadablePictureError)]
+                unreadable += [(error.path, error.reason) for error in errors]
+                if not unreadable:
+                    rows.append(self._probabilities([item for item in read_now if isinstance(item, np.ndarray)]))
                 advance(len(chunk))
+        if unreadable:
+            raise DataError(list_unreadable(dataset.source, unreadable, "mend or remove them"))
         paths = tuple(dataset.samples[int(index)].path for index in indices)
         return Predictions(paths, targets, np.concatenate(rows), self.class_names)
 

@@ -143,7 +143,7 @@ def _run(
 
     _describe(folder, dataset, splits, backbone, model)
     batches = make_batches(model, dataset, pixels, splits, config)
-    stage = make_stage(config, dataset.targets[splits.train], len(dataset.class_names), model.device)
+    stage = make_stage(model, dataset.targets[splits.train], config)
     fitted = _fit(folder, model, batches, stage, on_epoch)
     clock.lap("train")
 

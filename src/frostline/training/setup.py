@@ -34,6 +34,7 @@ class Model:
     tail: Tail
     engine: TrunkEngine
     device: torch.device
+    precision: torch.dtype
 
 
 def load_configured_backbone(dataset: Dataset, config: TrainConfig) -> tuple[Backbone, TrainConfig]:
@@ -47,6 +48,7 @@ def load_configured_backbone(dataset: Dataset, config: TrainConfig) -> tuple[Bac
 def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Model:
     """Cut the backbone at the frost line and put a new head on it. Raises `ConfigError` or `ModelError`."""
     device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
     frozen = freeze_below(trace_layers(backbone.module, backbone.size), config.trainable_layers, config.batch_norm)
     torch.manual_seed(config.seed)
     architecture = Architecture(config.backbone, config.head_width, config.head_activation, config.dropout)
@@ -62,6 +64,7 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
         frozen.tail(network.head),
         make_engine(frozen.trunk, backbone.size, device),
         device,
+        precision,
     )
 
 
@@ -90,9 +93,11 @@ def choose_augmentation(config: TrainConfig) -> Augmentation:
     return replace(PRESETS[config.augment], **given)
 
 
-def make_stage(config: TrainConfig, targets: NDArray[np.int64], classes: int, device: torch.device) -> Stage:
-    """How to train on pictures of these targets, int64 (pictures,). Raises `ConfigError`."""
-    weights = balanced_weights(targets, classes).to(device) if config.class_weights == "balanced" else None
+def make_stage(model: Model, targets: NDArray[np.int64], config: TrainConfig) -> Stage:
+    """How to train a model on pictures of these targets, int64 (pictures,)."""
+    weights = None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(targets, len(model.classifier.class_names)).to(model.device)
     return Stage(
         epochs=config.epochs,
         optimizer=config.optimizer,
@@ -108,7 +113,7 @@ def make_stage(config: TrainConfig, targets: NDArray[np.int64], classes: int, de
         class_weights=weights,
         patience=config.patience,
         seed=config.seed,
-        precision=choose_precision(config.precision, device),
+        precision=model.precision,
     )
 
 

@@ -145,16 +145,16 @@ def _freeze_norms(graph: LayerGraph, first: int, batch_norm: BatchNormMode) -> t
 
 def _single_tensor_cuts(nodes: list[fx.Node]) -> list[int]:
     """Positions after which one value alone is needed later, besides parameters; the picture itself is the first."""
-    last_use = [max((nodes.index(user) for user in node.users), default=-1) for node in nodes]
+    positions = {node: position for position, node in enumerate(nodes)}
     cuts = []
+    needed_until = -1  # the last position at which a value from before this node is read
     for position, node in enumerate(nodes[:-1]):
-        alive = [
-            earlier
-            for earlier in range(position + 1)
-            if last_use[earlier] > position and nodes[earlier].op != "get_attr"
-        ]
-        if alive == [position] and "tensor_meta" in node.meta:
+        if node.op == "get_attr":
+            continue
+        last_use = max((positions[user] for user in node.users), default=-1)
+        if needed_until <= position < last_use and "tensor_meta" in node.meta:
             cuts.append(position)
+        needed_until = max(needed_until, last_use)
     return cuts
 
 

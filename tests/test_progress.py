@@ -4,9 +4,10 @@ import os
 import pty
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,18 +17,42 @@ import pytest
 from frostline import progress
 
 
+class Screen:
+    """What a terminal was sent."""
+
+    def __init__(self, reader: int) -> None:
+        self._reader = reader
+        self._sent = bytearray()
+
+    @property
+    def text(self) -> str:
+        """All of it; complete once the terminal is closed."""
+        return self._sent.decode()
+
+    def read(self) -> None:
+        """Read until the terminal is closed, which Linux reports as an error and others as an end."""
+        with suppress(OSError):
+            while sent := os.read(self._reader, 4096):
+                self._sent += sent
+
+
 @contextmanager
-def terminal() -> Iterator[int]:
-    """A pseudo-terminal stands for standard error within the block; gives the end to read from."""
+def terminal() -> Iterator[Screen]:
+    """A pseudo-terminal stands for standard error within the block; its screen can be read after it."""
     reader, writer = pty.openpty()
-    os.set_blocking(reader, False)
-    with (
-        os.fdopen(reader),
-        os.fdopen(writer, "w", encoding="utf-8") as stream,
-        patch.object(sys, "stderr", stream),
-        patch.object(progress.console, "is_interactive", True),  # else as it was when the console was made
-    ):
-        yield reader
+    screen = Screen(reader)
+    thread = threading.Thread(target=screen.read)
+    with os.fdopen(reader):
+        thread.start()
+        try:
+            with (
+                os.fdopen(writer, "w", encoding="utf-8") as stream,
+                patch.object(sys, "stderr", stream),
+                patch.object(progress.console, "is_interactive", True),  # else as it was when the console was made
+            ):
+                yield screen
+        finally:
+            thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +69,12 @@ def test_all_figures_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: in
     monkeypatch.setenv("COLUMNS", str(width))
     ticks = iter(range(10_000))
     monkeypatch.setattr(progress.console, "get_time", lambda: float(next(ticks)))
-    with terminal() as reader:
+    with terminal() as screen:
         with progress.phase("epoch 14/30", 45_000) as advance:
             for _ in range(4):
                 advance(10_000, "loss 0.5612  accuracy 0.8012")
                 time.sleep(0.15)
-        shown = click.unstyle(os.read(reader, 100_000).decode())
+    shown = click.unstyle(screen.text)
     line = [line for line in shown.replace("\r", "\n").splitlines() if "40,000/45,000" in line][-1]
     assert "…" not in shown
     assert re.search(
@@ -59,11 +84,11 @@ def test_all_figures_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: in
 
 
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal() as reader:
+    with terminal() as screen:
         with progress.phase("decode", 2_000) as advance:
             advance(1_500, "loss 0.5")
             advance(500, "loss 0.4")
-        shown = os.read(reader, 100_000).decode()
+    shown = screen.text
     assert "decode" in shown
     assert "2,000/2,000" in shown
     assert "loss 0.4" in shown
@@ -73,12 +98,12 @@ def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_lines_go_above_the_bar(tmp_path: Path) -> None:
     line = "note: [bold] :smile: 100%"
-    with terminal() as reader:
+    with terminal() as screen:
         with progress.log_to(tmp_path / "log.txt"), progress.phase("epoch 1/2", 10) as advance:
             advance(5)
             progress.say(line)
             advance(5)
-        assert f"{line}\r\n" in os.read(reader, 100_000).decode()
+    assert f"{line}\r\n" in screen.text
     assert (tmp_path / "log.txt").read_text() == f"{line}\n"
 
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from frostline.config import RECIPES, TrainConfig
+from pydantic import ByteSize
+
+from frostline.config import RECIPES, TrainConfig, default_text
 
 PAGE = Path(__file__).with_name("options.md")
 
@@ -21,7 +23,7 @@ def options_page() -> str:
     groups: dict[str, list[str]] = {}
     for name, field in TrainConfig.model_fields.items():
         extra: Any = field.json_schema_extra
-        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        default = "" if field.default is None else f"`{default_text(field.default)}`"
         row = f"| `{name}` | {_values(field.annotation)} | {default} | {field.description} |"
         groups.setdefault(extra["group"], []).append(row)
     for group, rows in groups.items():
@@ -39,7 +41,9 @@ def _values(annotation: Any) -> str:
     members = [member for member in get_args(annotation) if member is not type(None)]
     if members and not isinstance(annotation, type):
         return " or ".join(_values(member) for member in members if not hasattr(member, "description"))
-    return {int: "whole number", float: "number", bool: "yes or no", Path: "path"}.get(annotation, "text")
+    return {int: "whole number", float: "number", bool: "yes or no", Path: "path", ByteSize: "size"}.get(
+        annotation, "text"
+    )
 
 
 if __name__ == "__main__":

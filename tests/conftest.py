@@ -4,7 +4,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,15 @@ def write_pictures(folder: Path, classes: dict[str, int], side: int = 40, seed: 
             pixels = np.clip(colour + noise, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number:03}.jpg", quality=92)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("FROSTLINE_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture
@@ -101,6 +110,25 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "stdout.txt").write_text(done.stdout, encoding="utf-8")
     (place / "stderr.txt").write_text(done.stderr, encoding="utf-8")
     return place
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a small file system of its own, or mount it again with other options; skips where that is not allowed."""
+    disk = tmp_path / "disk"
+
+    def run(options: str) -> Path:
+        disk.mkdir(exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("a file system can be mounted by root only, where that is allowed at all")
+        return disk
+
+    yield run
+    if os.path.ismount(disk):
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.fixture(scope="session")

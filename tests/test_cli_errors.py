@@ -1,9 +1,8 @@
 """Wrong use is answered in one line that says what to do, with an exit code for its kind, and leaves nothing behind."""
 
 import json
-import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -198,25 +197,6 @@ def test_runs_dir_at_a_file(cli: Cli, place: Path) -> None:
         assert done.returncode == 1
         expected = f"cannot make a run folder in {place / name}: {reason}; choose another place with --runs-dir"
         assert error_line(done) == expected
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mount a small file system of its own, or mount it again with other options; skips where that is not allowed."""
-    disk = tmp_path / "disk"
-
-    def run(options: str) -> Path:
-        disk.mkdir(exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("a file system can be mounted by root only, where that is allowed at all")
-        return disk
-
-    yield run
-    if os.path.ismount(disk):
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_folder_that_is_read_only(cli: Cli, place: Path, mount: Callable[[str], Path]) -> None:

@@ -69,11 +69,10 @@ def test_all_figures_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: in
     monkeypatch.setenv("COLUMNS", str(width))
     ticks = iter(range(10_000))
     monkeypatch.setattr(progress.console, "get_time", lambda: float(next(ticks)))
-    with terminal() as screen:
-        with progress.phase("epoch 14/30", 45_000) as advance:
-            for _ in range(4):
-                advance(10_000, "loss 0.5612  accuracy 0.8012")
-                time.sleep(0.15)
+    with terminal() as screen, progress.phase("epoch 14/30", 45_000) as advance:
+        for _ in range(4):
+            advance(10_000, "loss 0.5612  accuracy 0.8012")
+            time.sleep(0.15)
     shown = click.unstyle(screen.text)
     line = [line for line in shown.replace("\r", "\n").splitlines() if "40,000/45,000" in line][-1]
     assert "…" not in shown
@@ -84,10 +83,9 @@ def test_all_figures_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: in
 
 
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal() as screen:
-        with progress.phase("decode", 2_000) as advance:
-            advance(1_500, "loss 0.5")
-            advance(500, "loss 0.4")
+    with terminal() as screen, progress.phase("decode", 2_000) as advance:
+        advance(1_500, "loss 0.5")
+        advance(500, "loss 0.4")
     shown = screen.text
     assert "decode" in shown
     assert "2,000/2,000" in shown
@@ -98,11 +96,10 @@ def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_lines_go_above_the_bar(tmp_path: Path) -> None:
     line = "note: [bold] :smile: 100%"
-    with terminal() as screen:
-        with progress.log_to(tmp_path / "log.txt"), progress.phase("epoch 1/2", 10) as advance:
-            advance(5)
-            progress.say(line)
-            advance(5)
+    with terminal() as screen, progress.log_to(tmp_path / "log.txt"), progress.phase("epoch 1/2", 10) as advance:
+        advance(5)
+        progress.say(line)
+        advance(5)
     assert f"{line}\r\n" in screen.text
     assert (tmp_path / "log.txt").read_text() == f"{line}\n"
 

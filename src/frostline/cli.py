@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from rich.filesize import decimal
 from rich.table import Column, Table
 
 from frostline import __version__
@@ -199,6 +200,46 @@ def datasets(data_dir: Path | None) -> None:
             row.name, f"{row.pictures:,}", str(row.classes), "yes" if row.here else "no", row.licence, row.note
         )
     print_table(table)
+
+
+@commands.group(invoke_without_command=True)
+@click.pass_context
+def cache(context: click.Context) -> None:
+    """Show or clear what is kept of earlier trainings.
+
+    The trunk's output for each picture is kept in the folder FROSTLINE_CACHE, else in the user's cache, so that no
+    later epoch or run computes it again. Clearing it loses nothing but time.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_cache)
+
+
+@cache.command("list")
+def list_cache() -> None:
+    """List what is kept, the last used first."""
+    from frostline.training.cache import ActivationCache
+
+    kept = ActivationCache.of_user()
+    table = Table("activations", Column("size", justify="right"), "whole", "last used")
+    for entry in kept.entries():
+        used = entry.last_used.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(entry.about, decimal(entry.bytes), "yes" if entry.whole else "no", used)
+    if table.row_count:
+        print_table(table)
+    total = sum(entry.bytes for entry in kept.entries())
+    print(f"{table.row_count:,} in {kept.folder}, {decimal(total)} in all")
+
+
+@cache.command("clear")
+def clear_cache() -> None:
+    """Remove all that no training is filling."""
+    from frostline.training.cache import ActivationCache
+
+    kept = ActivationCache.of_user()
+    removed, size = kept.clear()
+    left = len(kept.entries())
+    still = f"; {left:,} stay, which a training is filling" if left else ""
+    print(f"removed {removed:,} from {kept.folder}, {decimal(size)}{still}")
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
-from pydantic import ValidationError
+from pydantic import ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
-from frostline.config import TrainConfig, reasons_of
+from frostline.config import TrainConfig, default_text, reasons_of
 
 _SHORT_NAMES = {"learning_rate": "--lr", "optimizer": "--optimiser"}
 _NOT_OPTIONS = {"source", "recipe"}
@@ -91,13 +91,15 @@ def _metavar(field: FieldInfo) -> str:
             shown.append("|".join(str(value) for value in get_args(member)))
         else:
             base = (get_args(member) or (member,))[0]
-            shown.append({int: "INTEGER", float: "NUMBER", str: "TEXT"}.get(base, "PATH"))
+            shown.append({int: "INTEGER", float: "NUMBER", str: "TEXT", ByteSize: "SIZE"}.get(base, "PATH"))
     return "|".join(shown)
 
 
 def _help(field: FieldInfo) -> str:
     text = field.description or ""
-    return text if field.default is None or field.default is False else f"{text} [default: {field.default}]"
+    return (
+        text if field.default is None or field.default is False else f"{text} [default: {default_text(field.default)}]"
+    )
 
 
 def _group(option: click.Option) -> str:

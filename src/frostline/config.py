@@ -7,10 +7,17 @@ from reprlib import repr as short_repr
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_serializer
 
 from frostline.errors import ConfigError
 from frostline.files import atomic_write
+
+
+def default_text(default: Any) -> str:
+    """An option's default as a user would write it."""
+    if isinstance(default, ByteSize):
+        return default.human_readable(decimal=True, separator="").replace(".0", "")
+    return str(default).lower()
 
 
 def _option(default: Any, group: str, help_text: str, **bounds: Any) -> Any:
@@ -71,6 +78,13 @@ class TrainConfig(BaseModel):
     mixup: float | None = _option(None, "Augmentation", "MixUp's alpha (Zhang et al. 2018); 0 is off.", ge=0)
     cutmix: float | None = _option(None, "Augmentation", "CutMix's alpha (Yun et al. 2019); 0 is off.", ge=0)
 
+    views: Annotated[int, Field(ge=1)] | Literal["fresh"] = _option(
+        4,
+        "Augmentation",
+        "How many views of each picture there are: epoch e sees view e modulo views, and view 0 is the picture itself. "
+        "fresh: each epoch sees new ones, which takes the trunk anew.",
+    )
+
     epochs: int = _option(12, "Training", "How often the training pictures are seen.", ge=1)
     batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = _option("adamw", "Training", "The optimiser.")
@@ -98,11 +112,22 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _option(
         "auto", "Machine", "Number format of training; auto is float32 on a CPU, bfloat16 on a GPU that has it."
     )
+    activation_precision: Literal["float16", "float32"] = _option(
+        "float16", "Machine", "Number format that the trunk's output is rounded to, and kept in."
+    )
+    cache: bool = _option(True, "Machine", "Keep the trunk's output on disk, for later epochs and later runs.")
+    cache_limit: ByteSize = _option(
+        ByteSize(20 * 10**9), "Machine", "What the cache may take on disk, such as 20GB; the oldest goes first.", gt=0
+    )
     seed: int = _option(0, "Machine", "Seed of the split, the views, the batches and the new layers.", ge=0, lt=2**32)
     deterministic: bool = _option(False, "Machine", "Use only operations that repeat bit for bit, even if slower.")
 
     recipe: str | None = _option(None, "Run", "A named set of option values, which flags can change.")
     runs_dir: Path = _option(Path("runs"), "Run", "Folder in which the run's own folder is made.")
+
+    @field_serializer("cache_limit")
+    def _size_as_number(self, value: ByteSize) -> int:
+        return int(value)
 
     @field_serializer("data_dir", "splits", "runs_dir")
     def _path_as_text(self, value: Path | None) -> str | None:
@@ -141,6 +166,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "trainable_layers": 20,
         "size": 96,
         "augment": "medium",
+        "views": "fresh",
         "optimizer": "adam",
         "learning_rate": 1e-4,
         "weight_decay": 0.0,
@@ -172,6 +198,8 @@ def reasons_of(error: ValidationError) -> dict[str, str]:
 
 _EXPECTED = {
     "trainable_layers": "all or a whole number from 0",
+    "views": "fresh or a whole number from 1",
+    "cache_limit": "a size above 0, such as 20GB",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",

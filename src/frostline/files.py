@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their target, then renamed over it."""
+"""Where frostline keeps files of its own, and how it writes any: whole or not at all."""
 
 import os
 import secrets
@@ -6,6 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+
+def cache_folder() -> Path:
+    """The folder for what is downloaded or computed once: `FROSTLINE_CACHE`, else `frostline` in the user's cache."""
+    chosen = os.environ.get("FROSTLINE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "frostline"
 
 
 @contextmanager

@@ -11,18 +11,23 @@ from torch import Tensor, nn
 
 from frostline.data.arrays import array_dataset
 from frostline.data.pixels import read_pixels
+from frostline.model.engines import TorchEngine
 from frostline.model.preprocessing import Preprocessing
+from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
-from frostline.training.batches import Batch, ComputedBatches, batch_bounds
-from frostline.training.trunk import TorchEngine
+from frostline.training.batches import ActivationBatches, Batch, batch_bounds
 
 SIZE = 16
 CLASSES = 3
 
 
 def make_batches(
-    count: int = 20, batch_size: int = 6, augmentation: Augmentation = PRESETS["medium"], seed: int = 0
-) -> ComputedBatches:
+    count: int = 20,
+    batch_size: int = 6,
+    augmentation: Augmentation = PRESETS["medium"],
+    seed: int = 0,
+    views: int | None = None,
+) -> ActivationBatches:
     """Batches of an empty trunk; picture i is noise around the level i / 255, so that it can be told again."""
     rng = np.random.default_rng(1)
     pictures = (np.arange(count)[:, None, None, None] * 8 + rng.integers(0, 7, (count, SIZE, SIZE, 3))).astype(np.uint8)
@@ -31,17 +36,24 @@ def make_batches(
     pixels, _ = read_pixels(dataset, size=SIZE, resize_mode="crop")
     indices: NDArray[np.int64] = np.arange(count)
     preprocessing = Preprocessing(SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    return ComputedBatches(
+    activations = Activations(
         pixels=pixels,
+        augmenter=Augmenter(preprocessing, augmentation, seed),
+        engine=TorchEngine(nn.Identity()),
+        trunk_digest="none",
+        precision=torch.float32,
+        device=torch.device("cpu"),
+        name="levels",
+    )
+    return ActivationBatches(
+        activations=activations,
         targets=dataset.targets,
         train_indices=indices[indices % 5 != 0],
         val_indices=indices[indices % 5 == 0],
         classes=CLASSES,
-        augmenter=Augmenter(preprocessing, augmentation, seed),
-        engine=TorchEngine(nn.Identity()),
         batch_size=batch_size,
         seed=seed,
-        device=torch.device("cpu"),
+        views=views,
     )
 
 
@@ -69,7 +81,7 @@ def test_an_epoch_is_the_same_whenever_it_is_asked_for(augmentation: Augmentatio
         assert same(first, second)
 
 
-def views_of(batches: ComputedBatches, epoch: int) -> dict[int, Tensor]:
+def views_of(batches: ActivationBatches, epoch: int) -> dict[int, Tensor]:
     """The view of every picture in one epoch, in the order of its batches."""
     return {
         picture: view
@@ -101,11 +113,35 @@ def test_an_epoch_holds_every_training_picture_once_with_its_target(epoch: int) 
 
 def test_epoch_0_sees_the_pictures_as_they_are_and_later_ones_do_not() -> None:
     batches = make_batches()
-    plain = batches.augmenter.preprocessing(*map(torch.from_numpy, batches.pixels.read(np.arange(20))))
+    plain = batches.activations.augmenter.preprocessing(
+        *map(torch.from_numpy, batches.activations.pixels.read(np.arange(20)))
+    )
     for batch in batches.train(0):
         assert torch.equal(batch.activations, plain[pictures_of(batch)])
     for batch in batches.train(1):
         assert not torch.equal(batch.activations, plain[pictures_of(batch)])
+
+
+def test_views_come_round_again_and_the_order_does_not() -> None:
+    batches, fresh = make_batches(views=3), make_batches()
+    for epoch in range(7):
+        seen, expected = views_of(batches, epoch), views_of(fresh, epoch % 3)
+        assert all(torch.equal(view, expected[picture]) for picture, view in seen.items())
+    assert list(views_of(batches, 1)) != list(views_of(batches, 4))
+
+
+def test_what_is_worth_keeping_is_what_is_read_again() -> None:
+    train, val = make_batches().train_indices.tolist(), make_batches().val_indices.tolist()
+    both = sorted([*train, *val])
+
+    def wanted(batches: ActivationBatches, epochs: int) -> dict[int, list[int]]:
+        return {view: indices.tolist() for view, indices in batches.wanted(epochs).items()}
+
+    assert wanted(make_batches(views=3), 5) == {0: both, 1: train, 2: train}
+    assert wanted(make_batches(views=3), 2) == {0: both, 1: train}
+    assert wanted(make_batches(views=1), 2) == {0: both}
+    assert wanted(make_batches(views=None), 5) == {0: val}
+    assert wanted(make_batches(views=3, augmentation=Augmentation(mixup=0.4)), 5) == {0: val}
 
 
 def test_a_view_does_not_depend_on_the_batch_that_it_is_in() -> None:
@@ -118,7 +154,9 @@ def test_validation_holds_its_pictures_in_order_and_as_they_are() -> None:
     batches = make_batches(batch_size=3)
     found = list(batches.val())
     assert [picture for batch in found for picture in pictures_of(batch)] == batches.val_indices.tolist()
-    plain = batches.augmenter.preprocessing(*map(torch.from_numpy, batches.pixels.read(batches.val_indices)))
+    plain = batches.activations.augmenter.preprocessing(
+        *map(torch.from_numpy, batches.activations.pixels.read(batches.val_indices))
+    )
     assert torch.equal(torch.cat([batch.activations for batch in found]), plain)
     assert torch.cat([batch.targets for batch in found]).tolist() == batches.targets[batches.val_indices].tolist()
     assert batches.val_pictures == len(batches.val_indices)

@@ -1,7 +1,8 @@
 """The decode pass: every picture of a dataset fitted to a square once, and kept in memory where there is room."""
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,10 @@ class Pixels(Protocol):
 
     def read(self, indices: Indices) -> Batch:
         """Pictures by their index in the dataset; S is the largest side among them."""
+        ...
+
+    def digest(self, indices: Indices) -> str:
+        """A SHA-256, in hexadecimal, of the content of these pictures in this order."""
         ...
 
 
@@ -69,14 +74,19 @@ class _Decoder:
 class _KeptPixels:
     """Squares one behind the other in one buffer."""
 
-    def __init__(self, buffer: NDArray[np.uint8], sides: NDArray[np.int64]) -> None:
+    def __init__(self, buffer: NDArray[np.uint8], sides: NDArray[np.int64], digests: Sequence[bytes]) -> None:
         self._buffer = buffer
         self._sides = sides
+        self._digests = digests
         self._offsets = np.concatenate([[0], np.cumsum(3 * sides**2)])
 
     def read(self, indices: Indices) -> Batch:
         """See `Pixels.read`."""
         return _assemble([self._square(int(index)) for index in indices])
+
+    def digest(self, indices: Indices) -> str:
+        """See `Pixels.digest`."""
+        return _digest_all(self._digests[int(index)] for index in indices)
 
     def _square(self, index: int) -> Picture:
         side = self._sides[index]
@@ -88,13 +98,18 @@ class _KeptPixels:
 class _StreamedPixels:
     """Squares that are decoded again whenever they are read, because they do not fit in the memory."""
 
-    def __init__(self, decoder: _Decoder) -> None:
+    def __init__(self, decoder: _Decoder, digests: Sequence[bytes]) -> None:
         self._decoder = decoder
+        self._digests = digests
         self._pool = ThreadPoolExecutor(decoder.workers)
 
     def read(self, indices: Indices) -> Batch:
         """See `Pixels.read`; raises `DataError` where a file has changed since the decode pass."""
         return _assemble(list(self._pool.map(self._decoder.one, map(int, indices))))
+
+    def digest(self, indices: Indices) -> str:
+        """See `Pixels.digest`; of the pictures as they were in the decode pass."""
+        return _digest_all(self._digests[int(index)] for index in indices)
 
 
 class _ArrayPixels:
@@ -108,6 +123,12 @@ class _ArrayPixels:
         """See `Pixels.read`."""
         pictures = self._store.read_many([self._samples[int(index)] for index in indices])
         return pictures, np.full(len(pictures), pictures.shape[1], dtype=np.int64)
+
+    def digest(self, indices: Indices) -> str:
+        """See `Pixels.digest`."""
+        starts = range(0, len(indices), _CHUNK)
+        pictures = (picture for start in starts for picture in self.read(indices[start : start + _CHUNK])[0])
+        return _digest_all(map(_digest, pictures))
 
 
 def read_pixels(
@@ -132,25 +153,41 @@ def read_pixels(
         return _ArrayPixels(dataset, store), ()
     decoder = _Decoder(dataset, size, resize_mode, workers or os.cpu_count() or 1)
     limit = available_memory() // 4 if memory_limit is None else memory_limit
-    buffer, sides, unreadable = _decode_all(decoder, limit)
+    decoded = _decode_all(decoder, limit)
+    unreadable = decoded.unreadable
     if unreadable and not skip_unreadable:
         named = [(item.path, item.reason) for item in unreadable]
         raise DataError(
             list_unreadable(dataset.source, named, "mend or remove them, or leave them out by --skip-unreadable")
         )
     _check_classes_left(dataset, unreadable)
-    pixels = _StreamedPixels(decoder) if buffer is None else _KeptPixels(buffer, sides)
-    return pixels, tuple(unreadable)
+    if decoded.buffer is None:
+        return _StreamedPixels(decoder, decoded.digests), tuple(unreadable)
+    return _KeptPixels(decoded.buffer, decoded.sides, decoded.digests), tuple(unreadable)
 
 
-def _decode_all(decoder: _Decoder, limit: int) -> tuple[NDArray[np.uint8] | None, NDArray[np.int64], list[Unreadable]]:
-    """The buffer of squares (None where it would pass `limit` bytes), their sides (0: unreadable), and the unreadable.
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """What came out of the decode pass."""
+
+    buffer: NDArray[np.uint8] | None
+    """The squares one behind the other; None where they did not fit."""
+    sides: NDArray[np.int64]
+    """The side of each square; 0 where the picture is unreadable."""
+    digests: list[bytes]
+    """The digest of each square; empty where the picture is unreadable."""
+    unreadable: list[Unreadable]
+
+
+def _decode_all(decoder: _Decoder, limit: int) -> _Decoded:
+    """Decode every picture, keeping the squares up to `limit` bytes.
 
     The buffer is reserved for the largest squares, but the machine gives memory only to what is written.
     """
     count = len(decoder.dataset)
     buffer: NDArray[np.uint8] | None = np.empty(min(limit, count * decoder.size**2 * 3), dtype=np.uint8)
     sides = np.zeros(count, dtype=np.int64)
+    digests = [b""] * count
     unreadable: list[Unreadable] = []
     used = 0
     with progress.phase("decode", count) as advance:
@@ -159,13 +196,25 @@ def _decode_all(decoder: _Decoder, limit: int) -> tuple[NDArray[np.uint8] | None
             if isinstance(square, Unreadable):
                 unreadable.append(square)
                 continue
-            sides[index] = len(square)
+            sides[index], digests[index] = len(square), _digest(square)
             if buffer is not None and used + square.size <= len(buffer):
                 buffer[used : used + square.size] = square.reshape(-1)
                 used += square.size
             else:
                 buffer = None
-    return buffer, sides, unreadable
+    return _Decoded(buffer, sides, digests, unreadable)
+
+
+def _digest(square: Picture) -> bytes:
+    """The digest of one square's shape and pixels."""
+    digest = hashlib.sha256(str(square.shape).encode())
+    digest.update(np.ascontiguousarray(square).data)
+    return digest.digest()
+
+
+def _digest_all(digests: Iterable[bytes]) -> str:
+    """The digest of many squares, in hexadecimal, from theirs."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def _assemble(squares: Sequence[Picture]) -> Batch:

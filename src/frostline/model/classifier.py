@@ -1,7 +1,7 @@
 """A trained classifier: preprocessing, network and class names in one object and in one folder."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture, list_unreadable
 from frostline.errors import DataError, ModelError
 from frostline.files import atomic_write
+from frostline.model.engines import PatientEngine
 from frostline.model.frost_line import channels_last
 from frostline.model.network import Architecture, build_network
 from frostline.model.preprocessing import Preprocessing
@@ -98,7 +99,7 @@ class ImageClassifier:
 
     def probabilities(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
         """Class probabilities of decoded pictures of any size, shape (pictures, classes)."""
-        return self._probabilities([self.preprocessing.fit(picture) for picture in pictures])
+        return self._probabilities([self.preprocessing.fit(picture) for picture in pictures], self.logits)
 
     def predict(self, pictures: Iterable[str | Path | Picture], batch_size: int = 32) -> list[Prediction]:
         """Classify picture files, or decoded pictures (uint8 RGB, (height, width, 3)), in the order given.
@@ -118,11 +119,12 @@ class ImageClassifier:
         self, pictures: Iterable[str | Path | Picture], batch_size: int = 32
     ) -> Iterator[Prediction | UnreadablePictureError]:
         """Classify pictures one batch after another, in the order given; an unreadable one gives its error."""
+        engine = self._engine()
         with ThreadPoolExecutor() as pool:
             for chunk in _chunks(pictures, batch_size):
                 fitted = list(pool.map(self._fit_or_error, chunk))
                 readable = [picture for picture in fitted if isinstance(picture, np.ndarray)]
-                rows = iter(self._probabilities(readable) if readable else ())
+                rows = iter(self._probabilities(readable, engine) if readable else ())
                 for given, picture in zip(chunk, fitted, strict=True):
                     if isinstance(picture, UnreadablePictureError):
                         yield picture
@@ -139,8 +141,8 @@ class ImageClassifier:
         one that lists every picture that cannot be read.
         """
         targets = self._match_classes(dataset)[dataset.targets[indices]]
+        engine = self._engine(expected=len(indices))
         rows = [np.empty((0, len(self.class_names)), np.float32)]
-
         unreadable: list[tuple[str, str]] = []
 
         def read(index: np.int64) -> Picture | UnreadablePictureError:
@@ -155,7 +157,9 @@ class ImageClassifier:
                 errors = [item for item in read_now if isinstance(item, UnreadablePictureError)]
                 unreadable += [(error.path, error.reason) for error in errors]
                 if not unreadable:
-                    rows.append(self._probabilities([item for item in read_now if isinstance(item, np.ndarray)]))
+                    rows.append(
+                        self._probabilities([item for item in read_now if isinstance(item, np.ndarray)], engine)
+                    )
                 advance(len(chunk))
         if unreadable:
             raise DataError(list_unreadable(dataset.source, unreadable, "mend or remove them"))
@@ -208,12 +212,17 @@ class ImageClassifier:
             raise ModelError(f"{folder / _WEIGHTS} does not fit the network of {_DESCRIPTION} beside it") from error
         return cls(architecture, network, preprocessing, class_names, origin)
 
-    def _probabilities(self, fitted: Sequence[Picture]) -> NDArray[np.float32]:
+    def _engine(self, expected: int = 0) -> PatientEngine:
+        """Runs the network as it is now."""
+        size = self.preprocessing.size
+        return PatientEngine(self.network, (3, size, size), self.device, expected)
+
+    def _probabilities(self, fitted: Sequence[Picture], logits_of: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
         sides = torch.tensor([len(picture) for picture in fitted])
         buffer = torch.zeros(len(fitted), int(sides.max()), int(sides.max()), 3, dtype=torch.uint8)
         for row, picture in zip(buffer, fitted, strict=True):
             row[: len(picture), : len(picture)] = torch.from_numpy(picture)
-        logits = self.logits(self.preprocessing(buffer.to(self.device), sides))
+        logits = logits_of(self.preprocessing(buffer.to(self.device), sides))
         probabilities: NDArray[np.float32] = logits.softmax(1).cpu().numpy()
         return probabilities
 

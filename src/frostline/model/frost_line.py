@@ -1,5 +1,6 @@
 """The frost line: a backbone cut into a frozen trunk and a tail that trains."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -50,7 +51,7 @@ class Tail(nn.Module):
 class FrozenBackbone:
     """A backbone cut at the frost line. Trunk and body share the backbone's own modules."""
 
-    trunk: nn.Module
+    trunk: fx.GraphModule
     """From pixels to activations; all of it frozen and in evaluation mode."""
     body: nn.Module
     """From activations to pooled features, shape (pictures, features)."""
@@ -69,6 +70,19 @@ class FrozenBackbone:
         """How many numbers of the backbone train."""
         parameters = {parameter for part in (self.trunk, self.body) for parameter in part.parameters()}
         return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+
+    @property
+    def trunk_is_empty(self) -> bool:
+        """Whether the trunk is nothing, and activations are the pixels themselves."""
+        return self.cut_position == 0
+
+    def trunk_digest(self) -> str:
+        """A SHA-256, in hexadecimal, of what the trunk computes: its operations and their weights."""
+        digest = hashlib.sha256(str(self.trunk.code).encode())
+        for name, value in self.trunk.state_dict().items():
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     def tail(self, head: nn.Module) -> Tail:
         """The body with a head on it."""

@@ -1,7 +1,9 @@
-"""Random views of pictures, the same for the same seed, epoch and picture, whatever else is in the batch."""
+"""Random views of pictures, the same for the same seed, number and picture, whatever else is in the batch."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +42,11 @@ class Augmentation:
         return self.horizontal_flip or max(self.rotation, self.shift, self.shear, self.zoom) > 0
 
     @property
+    def varies(self) -> bool:
+        """Whether a picture's views differ."""
+        return self.moves or self.random_erasing > 0
+
+    @property
     def mixes(self) -> bool:
         """Whether pictures of a batch are mixed."""
         return max(self.mixup, self.cutmix) > 0
@@ -56,44 +63,51 @@ PRESETS: Mapping[str, Augmentation] = {
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Turns fitted pictures into the network's input, one random view of each."""
+    """Turns fitted pictures into the network's input, one random view of each. View 0 is the pictures as they are."""
 
     preprocessing: Preprocessing
     augmentation: Augmentation
     seed: int
 
-    def __call__(self, pictures: Tensor, sides: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
-        """Make the views of one epoch: normalised float32 (N, 3, size, size). Epoch 0 sees the pictures as they are.
+    def __call__(self, pictures: Tensor, sides: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+        """Make one view of each picture: normalised float32 (N, 3, size, size).
 
         `pictures` and `sides` are as in `Preprocessing.resample`; `indices` (N,) number the pictures in their dataset.
         """
-        if epoch == 0:
+        if view == 0:
             return self.preprocessing(pictures, sides)
-        draws = _uniforms(self.seed, epoch, indices)
+        draws = _uniforms(self.seed, view, indices)
         matrices = _matrices(self.augmentation, draws) if self.augmentation.moves else None
         views = self.preprocessing(pictures, sides, matrices)
         return _erase(views, self.augmentation.random_erasing, draws) if self.augmentation.random_erasing else views
+
+    def describe(self, view: int, indices: NDArray[np.int64]) -> dict[str, Any]:
+        """All that the views of these pictures depend on besides their pixels, ready for JSON."""
+        if view == 0:
+            return self.preprocessing.to_dict()
+        drawn = {"view": view, "seed": self.seed, "indices": hashlib.sha256(indices.tobytes()).hexdigest()}
+        return {**self.preprocessing.to_dict(), **asdict(self.augmentation), **drawn}
 
     def mix(self, views: Tensor, targets: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """Mix the pictures of one training step; see `mix`."""
         return mix(views, targets, self.augmentation, self.seed, epoch, step)
 
 
-def view_matrices(augmentation: Augmentation, indices: NDArray[np.int64], epoch: int, seed: int) -> Tensor:
-    """The affine map of each picture's view in one epoch, float32 (N, 2, 3).
+def view_matrices(augmentation: Augmentation, indices: NDArray[np.int64], view: int, seed: int) -> Tensor:
+    """The affine map that makes one view of each picture, float32 (N, 2, 3).
 
     It maps output to input positions (x, y, 1), both from -1 to 1 between the picture's borders. As in Keras'
     `ImageDataGenerator`, it is rotation after shift after shear after zoom, all about the centre, of the mirrored view.
     """
-    return _matrices(augmentation, _uniforms(seed, epoch, indices))
+    return _matrices(augmentation, _uniforms(seed, view, indices))
 
 
-def erase(views: Tensor, probability: float, indices: NDArray[np.int64], epoch: int, seed: int) -> Tensor:
+def erase(views: Tensor, probability: float, indices: NDArray[np.int64], view: int, seed: int) -> Tensor:
     """Random erasing (Zhong et al. 2017, arXiv:1708.04896): views (N, 3, height, width), some with a rectangle of 0.
 
     On normalised views 0 is the mean colour. A rectangle covers 2 to 33% of the view, at aspect ratios of 0.3 to 3.3.
     """
-    return _erase(views, probability, _uniforms(seed, epoch, indices))
+    return _erase(views, probability, _uniforms(seed, view, indices))
 
 
 def mix(
@@ -137,9 +151,9 @@ _BLOCKS = _DRAWS // 4
 """Steps of Philox's counter for one view: each yields four numbers."""
 
 
-def _uniforms(seed: int, epoch: int, indices: NDArray[np.int64]) -> Floats:
-    """Rows `indices` of the epoch's table of uniform numbers, (N, 12), without drawing the rest of the table."""
-    bits = np.random.Philox(key=_key(seed, epoch))
+def _uniforms(seed: int, view: int, indices: NDArray[np.int64]) -> Floats:
+    """Rows `indices` of the view's table of uniform numbers, (N, 12), without drawing the rest of the table."""
+    bits = np.random.Philox(key=_key(seed, view))
     generator = np.random.Generator(bits)
     state = bits.state
     draws = np.empty((len(indices), _DRAWS))
@@ -150,8 +164,8 @@ def _uniforms(seed: int, epoch: int, indices: NDArray[np.int64]) -> Floats:
     return draws
 
 
-def _key(seed: int, epoch: int) -> NDArray[np.uint64]:
-    return np.array([seed, epoch], dtype=np.uint64)
+def _key(seed: int, number: int) -> NDArray[np.uint64]:
+    return np.array([seed, number], dtype=np.uint64)
 
 
 def _matrices(augmentation: Augmentation, draws: Floats) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the training loop eats: batches of activations at the cut, made from pictures epoch by epoch."""
+"""What the training loop eats: batches of activations with their targets, epoch by epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from frostline.data.pixels import Pixels
-from frostline.training.augment import Augmenter
-from frostline.training.trunk import TrunkEngine
+from frostline.training.activations import Activations
+
+_VAL_BATCH = 256
+"""Validation pictures in one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,19 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class ComputedBatches:
-    """Batches computed as they are asked for: pixels, view, trunk."""
+class ActivationBatches:
+    """Batches of the activations of a dataset's pictures."""
 
-    pixels: Pixels
+    activations: Activations
     targets: NDArray[np.int64]
+    """Class index of every picture of the dataset."""
     train_indices: NDArray[np.int64]
     val_indices: NDArray[np.int64]
     classes: int
-    augmenter: Augmenter
-    engine: TrunkEngine
     batch_size: int
     seed: int
-    device: torch.device
+    views: int | None
+    """Epoch e sees view e mod `views` of each picture; None: every epoch sees a view of its own."""
 
     @property
     def train_pictures(self) -> int:
@@ -84,32 +85,42 @@ class ComputedBatches:
         return len(batch_bounds(len(self.train_indices), self.batch_size)) - 1
 
     def train(self, epoch: int) -> Iterator[Batch]:
-        """See `Batches.train`."""
+        """See `Batches.train`; under the epoch's view, and mixed from epoch 1 on."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.train_indices)
-        bounds = batch_bounds(len(order), self.batch_size)
-        for step, (start, stop) in enumerate(pairwise(bounds)):
+        view = epoch if self.views is None else epoch % self.views
+        mixes = epoch > 0 and self.activations.augmenter.augmentation.mixes
+        for step, (start, stop) in enumerate(pairwise(batch_bounds(len(order), self.batch_size))):
             indices = order[start:stop]
-            targets = self._targets(indices)
-            views = self.augmenter(*self._pixels(indices), indices, epoch)
-            soft_targets = None
-            if epoch > 0 and self.augmenter.augmentation.mixes:
-                one_hot = functional.one_hot(targets, self.classes).float()
-                views, soft_targets = self.augmenter.mix(views, one_hot, epoch, step)
-            yield Batch(self.engine(views), targets, soft_targets)
+            if mixes:
+                yield self._mixed(indices, view, epoch, step)
+            else:
+                yield Batch(self.activations.read(indices, view), self._targets(indices))
 
     def val(self) -> Iterator[Batch]:
         """See `Batches.val`."""
-        for start in range(0, len(self.val_indices), self.batch_size):
-            indices = self.val_indices[start : start + self.batch_size]
-            views = self.augmenter.preprocessing(*self._pixels(indices))
-            yield Batch(self.engine(views), self._targets(indices))
+        for start in range(0, len(self.val_indices), _VAL_BATCH):
+            indices = self.val_indices[start : start + _VAL_BATCH]
+            yield Batch(self.activations.read(indices, 0), self._targets(indices))
 
-    def _pixels(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        pictures, sides = self.pixels.read(indices)
-        return torch.from_numpy(pictures).to(self.device), torch.from_numpy(sides)
+    def wanted(self, epochs: int) -> dict[int, NDArray[np.int64]]:
+        """The pictures by view that are read more than once in so many epochs, sorted: those that are worth keeping."""
+        repeated = self.views is not None and not self.activations.augmenter.augmentation.mixes
+        if not repeated:
+            return {0: np.sort(self.val_indices)}
+        train = np.sort(self.train_indices)
+        plain = np.union1d(train, self.val_indices)
+        return {view: train if view else plain for view in range(min(self.views or 1, epochs))}
+
+    def _mixed(self, indices: NDArray[np.int64], view: int, epoch: int, step: int) -> Batch:
+        """A batch whose pictures are mixed with each other, before the trunk."""
+        targets = self._targets(indices)
+        views = self.activations.views(indices, view)
+        one_hot = functional.one_hot(targets, self.classes).float()
+        mixed, soft_targets = self.activations.augmenter.mix(views, one_hot, epoch, step)
+        return Batch(self.activations.through_trunk(mixed), targets, soft_targets)
 
     def _targets(self, indices: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self.targets[indices]).to(self.device)
+        return torch.from_numpy(self.targets[indices]).to(self.activations.device)
 
 
 def batch_bounds(count: int, batch_size: int) -> list[int]:

@@ -26,7 +26,14 @@ from frostline.training.checkpoints import Checkpoints
 from frostline.training.fit import Fitted, Stage, fit
 from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
 from frostline.training.run_folder import RunFolder, create_run_folder, describe_environment, open_run_folder
-from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches, make_stage
+from frostline.training.setup import (
+    Model,
+    build_model,
+    keep_activations,
+    load_configured_backbone,
+    make_batches,
+    make_stage,
+)
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -142,7 +149,8 @@ def _run(
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model)
-    batches = make_batches(model, dataset, pixels, splits, config)
+    batches = keep_activations(model, make_batches(model, dataset, pixels, splits, config), config)
+    clock.lap("trunk")
     stage = make_stage(model, dataset.targets[splits.train], config)
     fitted = _fit(folder, model, batches, stage, on_epoch)
     clock.lap("train")

@@ -13,16 +13,18 @@ from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
 from frostline.model.backbone import Backbone, load_backbone
 from frostline.model.classifier import ImageClassifier
+from frostline.model.engines import Engine, make_engine
 from frostline.model.frost_line import FrozenBackbone, Tail, freeze_below
 from frostline.model.layers import trace_layers
 from frostline.model.network import Architecture
 from frostline.model.preprocessing import Preprocessing
+from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
-from frostline.training.batches import ComputedBatches
+from frostline.training.batches import ActivationBatches
+from frostline.training.cache import ActivationCache
 from frostline.training.devices import choose_device, choose_precision
 from frostline.training.fit import Stage
 from frostline.training.input_size import default_size
-from frostline.training.trunk import TrunkEngine, make_engine
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Model:
     classifier: ImageClassifier
     frozen: FrozenBackbone
     tail: Tail
-    engine: TrunkEngine
+    engine: Engine
+    """Runs the trunk."""
     device: torch.device
     precision: torch.dtype
 
@@ -62,7 +65,7 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
         ImageClassifier(architecture, network, preprocessing, dataset.class_names, origin),
         frozen,
         frozen.tail(network.head),
-        make_engine(frozen.trunk, backbone.size, device),
+        make_engine(frozen.trunk, (3, backbone.size, backbone.size), device),
         device,
         precision,
     )
@@ -70,20 +73,37 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
 
 def make_batches(
     model: Model, dataset: Dataset, pixels: Pixels, splits: Splits, config: TrainConfig
-) -> ComputedBatches:
-    """The batches of training and validation pictures for a model."""
-    return ComputedBatches(
+) -> ActivationBatches:
+    """The batches of training and validation pictures for a model, their activations computed as they are needed."""
+    augmentation = choose_augmentation(config)
+    precision = torch.float16 if config.activation_precision == "float16" else torch.float32
+    activations = Activations(
         pixels=pixels,
+        augmenter=Augmenter(model.classifier.preprocessing, augmentation, config.seed),
+        engine=model.engine,
+        trunk_digest=model.frozen.trunk_digest(),
+        precision=torch.float32 if model.frozen.trunk_is_empty else precision,
+        device=model.device,
+        name=f"{dataset.name}, {config.backbone} at {model.classifier.preprocessing.size} px",
+    )
+    return ActivationBatches(
+        activations=activations,
         targets=dataset.targets,
         train_indices=splits.train,
         val_indices=splits.val,
         classes=len(dataset.class_names),
-        augmenter=Augmenter(model.classifier.preprocessing, choose_augmentation(config), config.seed),
-        engine=model.engine,
         batch_size=config.batch_size,
         seed=config.seed,
-        device=model.device,
+        views=1 if not augmentation.varies else None if config.views == "fresh" else config.views,
     )
+
+
+def keep_activations(model: Model, batches: ActivationBatches, config: TrainConfig) -> ActivationBatches:
+    """The same batches, with the activations that are read more than once kept in the cache; fills it."""
+    if not config.cache or model.frozen.trunk_is_empty:
+        return batches
+    cache = ActivationCache.of_user(config.cache_limit)
+    return replace(batches, activations=batches.activations.keep(batches.wanted(config.epochs), cache))
 
 
 def choose_augmentation(config: TrainConfig) -> Augmentation:

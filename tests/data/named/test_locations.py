@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from frostline.data.named.locations import cache_folder, dataset_folders, datasets_cache
+from frostline.data.named.locations import dataset_folders, datasets_cache
 from frostline.errors import DataError
+from frostline.files import cache_folder
 
 
 @pytest.fixture(autouse=True)

@@ -4,15 +4,7 @@ import os
 from pathlib import Path
 
 from frostline.errors import DataError
-
-
-def cache_folder() -> Path:
-    """The folder that frostline downloads into: `FROSTLINE_CACHE`, else `frostline` in the user's cache folder."""
-    chosen = os.environ.get("FROSTLINE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "frostline"
+from frostline.files import cache_folder
 
 
 def datasets_cache() -> Path:

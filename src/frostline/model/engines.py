@@ -1,0 +1,135 @@
+"""Engines that run a frozen network, or a part of one: no gradients, statistics unchanged."""
+
+import logging
+import warnings
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from frostline.model.frost_line import channels_last
+
+OPENVINO_BATCH = 16
+"""Inputs in one request to OpenVINO, which is fastest with small batches."""
+
+
+ENGINE_PAYS_FROM = 256
+"""Inputs from which on it is worth the seconds that an engine takes to be made."""
+
+
+class Engine(Protocol):
+    """Runs a module on batches of its input."""
+
+    name: str
+    version: str
+    """Of the library that computes: two engines of one name and version give the same output on one machine."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """From inputs, float32 (N, ...), to outputs, float32 (N, ...), on the same device."""
+        ...
+
+
+def make_engine(module: nn.Module, shape: tuple[int, ...], device: torch.device) -> Engine:
+    """The engine for a module and inputs of `shape`, without the batch: OpenVINO on a CPU, torch on other devices.
+
+    torch runs what OpenVINO cannot convert, too, and a module without parameters.
+    """
+    if device.type != "cpu" or not any(True for _ in module.parameters()):
+        return TorchEngine(module)
+    try:
+        return OpenVinoEngine(module, shape)
+    except RuntimeError as error:
+        logging.getLogger(__name__).warning("OpenVINO cannot run this network, torch does: %s", error)
+        return TorchEngine(module)
+
+
+class TorchEngine:
+    """Runs a module in torch, in evaluation mode."""
+
+    name = "torch"
+    version = str(torch.__version__)
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """See `Engine`."""
+        self._module.eval()
+        outputs: Tensor = self._module(channels_last(inputs))
+        return outputs
+
+
+class PatientEngine:
+    """Runs a module in torch, and by the engine of `make_engine` once that pays: from `ENGINE_PAYS_FROM` inputs on."""
+
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], device: torch.device, expected: int = 0) -> None:
+        """`expected` is how many inputs are known to come."""
+        self._make = partial(make_engine, module, shape, device)
+        self._engine: Engine = TorchEngine(module)
+        self._waiting = True
+        self._expected = expected
+        self._seen = 0
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """See `Engine`."""
+        if self._waiting and max(self._seen, self._expected) >= ENGINE_PAYS_FROM:
+            self._engine, self._waiting = self._make(), False
+        self._seen += len(inputs)
+        return self._engine(inputs)
+
+
+class OpenVinoEngine:
+    """Runs a module in OpenVINO, in float32, converted straight from torch.
+
+    Every request holds `OPENVINO_BATCH` inputs, the last one of a batch filled up with zeros, so that an input has the
+    same output, bit for bit, whatever else is in its batch.
+    """
+
+    name = "openvino"
+
+    def __init__(self, module: nn.Module, shape: tuple[int, ...]) -> None:
+        import openvino
+
+        example = torch.zeros(2, *shape)
+        with torch.no_grad():
+            self._shape = tuple(module.eval()(example).shape[1:])
+        model = _convert(module, example)
+        model.reshape({0: openvino.PartialShape([OPENVINO_BATCH, *shape])})
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        self.version: str = openvino.get_version()
+        self._queue = openvino.AsyncInferQueue(compiled)
+        self._queue.set_callback(_keep_output)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """See `Engine`."""
+        source = np.ascontiguousarray(inputs.numpy())
+        outputs = np.empty((len(source), *self._shape), dtype=np.float32)
+        for start in range(0, len(source), OPENVINO_BATCH):
+            chunk = source[start : start + OPENVINO_BATCH]
+            if len(chunk) < OPENVINO_BATCH:
+                missing = np.zeros((OPENVINO_BATCH - len(chunk), *chunk.shape[1:]), dtype=np.float32)
+                chunk = np.concatenate([chunk, missing])
+            rows = outputs[start : start + OPENVINO_BATCH]
+            self._queue.start_async({0: chunk}, userdata=rows, share_inputs=True)
+        self._queue.wait_all()
+        return torch.from_numpy(outputs)
+
+
+def _convert(module: nn.Module, example: Tensor) -> Any:
+    """A torch module as an OpenVINO model; `openvino.convert_model` makes the same, but reports its use to Intel."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's on tracing: that it is old, and that sizes become constants
+        decoder = TorchScriptPythonDecoder(module, example_input=(example,))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
+
+
+def _keep_output(request: Any, rows: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    rows[:] = request.get_output_tensor(0).data[: len(rows)]

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from pydantic import ByteSize
 from rich.table import Table
 
 from frostline.cli_output import print_table
@@ -23,7 +24,7 @@ from frostline.errors import FrostlineError
 from frostline.results.predictions import load_predictions
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ["backbones", "datasets", "evaluate", "layers", "predict", "train"]
+COMMANDS = ["backbones", "cache", "datasets", "evaluate", "layers", "predict", "train"]
 RUN = Path("runs/photos-test_efficientnet-1")
 TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1)
 
@@ -36,6 +37,7 @@ ALL_OPTIONS: dict[str, Any] = {
     **{"optimizer": "sgd", "learning_rate": 1e-5, "head_lr_multiplier": 10.0, "layer_decay": 0.5},
     **{"weight_decay": 0.0, "momentum": 0.5, "schedule": "one-cycle", "warmup_epochs": 0.5, "label_smoothing": 0.5},
     **{"clip_norm": 1.0, "class_weights": "balanced", "patience": 2, "device": "cpu", "precision": "bfloat16"},
+    **{"views": "fresh", "activation_precision": "float32", "cache": False, "cache_limit": ByteSize(3_000_000)},
     **{"seed": 5, "deterministic": True, "runs_dir": Path("elsewhere")},
 }
 """A value for each option that is not its default."""

@@ -18,6 +18,7 @@ from frostline.model.classifier import ImageClassifier
 from frostline.results.history import EpochRecord, load_history
 from frostline.results.metrics import Metrics, compute_metrics
 from frostline.results.predictions import load_predictions
+from frostline.training.cache import ActivationCache
 from frostline.training.run import Run, resume, train
 from frostline.training.run_folder import RunFolder
 
@@ -119,6 +120,42 @@ def test_config_yaml_repeats_the_run_bit_for_bit_in_a_folder_of_its_own(
     assert weights(again.folder) == weights(run.folder)
     assert (again.folder / "predictions" / "test.csv").read_bytes() == before[run.folder / "predictions" / "test.csv"]
     assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("views", "epochs"), [(2, 5), (3, 3)])
+def test_keeping_activations_changes_no_bit(
+    views: int, epochs: int, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_drawing(monkeypatch)
+    monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
+
+    def run_with(**options: object) -> bytes:
+        config = tiny_config(epochs=epochs, augment="strong", runs_dir=tmp_path / "runs", **options)
+        return weights(train(dataset, config).folder)
+
+    computed = run_with(views=views, cache=False)
+    assert not (tmp_path / "cache").exists()
+    assert run_with(views=views) == computed
+    assert len(ActivationCache.of_user().entries()) == views
+    assert run_with(views=views) == computed, "read from the cache that the run before has left"
+    if views == epochs:
+        assert run_with(views="fresh") == computed
+
+
+def test_a_damaged_cache_changes_nothing(
+    dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_drawing(monkeypatch)
+    monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
+    config = tiny_config(epochs=3, views=2, runs_dir=tmp_path / "runs")
+    first = train(dataset, config)
+    for path in (tmp_path / "cache").rglob("*.rows"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    again = train(dataset, config)
+    assert weights(again.folder) == weights(first.folder)
+    assert (again.folder / "log.txt").read_text(encoding="utf-8").count("is damaged") == 2
 
 
 def test_splits_given_back_are_used_whatever_the_seed(

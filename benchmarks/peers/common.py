@@ -1,0 +1,55 @@
+"""What every tool of the benchmark shares: its arguments, its pictures, and how it reports time. Needs numpy alone."""
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Pictures, uint8 (N, height, width, 3), and their class indices, int64 (N,)."""
+
+    train: np.ndarray
+    train_targets: np.ndarray
+    val: np.ndarray
+    val_targets: np.ndarray
+    test: np.ndarray
+    test_targets: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return int(self.train_targets.max()) + 1
+
+
+def load_arrays(folder: Path) -> Arrays:
+    """Read the arrays that `prepare.py` wrote."""
+    return Arrays(**{name: np.load(folder / f"{name}.npy") for name in Arrays.__dataclass_fields__})
+
+
+def arguments() -> argparse.Namespace:
+    """The options that every tool takes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+class Timeline:
+    """Prints one line of JSON for each thing that is done, with the seconds since the program began."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+
+    def note(self, event: str, **values: Any) -> None:
+        """Say what is done."""
+        print(json.dumps({"event": event, "seconds": round(time.perf_counter() - self.started, 2), **values}), flush=True)

@@ -37,7 +37,13 @@ ALL_OPTIONS: dict[str, Any] = {
     **{"optimizer": "sgd", "learning_rate": 1e-5, "head_lr_multiplier": 10.0, "layer_decay": 0.5},
     **{"weight_decay": 0.0, "momentum": 0.5, "schedule": "one-cycle", "warmup_epochs": 0.5, "label_smoothing": 0.5},
     **{"clip_norm": 1.0, "class_weights": "balanced", "patience": 2, "device": "cpu", "precision": "bfloat16"},
-    **{"views": "fresh", "activation_precision": "float32", "cache": False, "cache_limit": ByteSize(3_000_000)},
+    **{
+        "head_start": "probe",
+        "views": "fresh",
+        "activation_precision": "float32",
+        "cache": False,
+        "cache_limit": ByteSize(3_000_000),
+    },
     **{"seed": 5, "deterministic": True, "runs_dir": Path("elsewhere")},
 }
 """A value for each option that is not its default."""

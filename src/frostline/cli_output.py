@@ -29,7 +29,8 @@ def _figures_of(run: "Run") -> str:
     pictures = counted(run.metrics)
     if run.test_metrics is None:
         return f"{pictures}, on which the epoch was chosen: there is no test split"
-    return f"{pictures}, epoch {run.best_epoch} of {len(run.history)}"
+    kept = f"epoch {run.best_epoch} of {run.history[-1].epoch}" if run.best_epoch else "the linear probe"
+    return f"{pictures}, {kept}"
 
 
 def counted(metrics: "Metrics") -> str:

@@ -59,6 +59,11 @@ class TrainConfig(BaseModel):
     head_activation: Literal["relu", "gelu", "silu", "tanh"] = _option(
         "relu", "Model", "Activation of the head's hidden layer."
     )
+    head_start: Literal["random", "probe"] = _option(
+        "random",
+        "Model",
+        "What the head starts from: random weights, or the linear probe of the features (for head_width 0).",
+    )
     dropout: float = _option(0.3, "Model", "Dropout before the head's last layer.", ge=0, lt=1)
     size: int | None = _option(
         None, "Model", "Side of the network's input in pixels; else from the backbone and the pictures.", ge=16, le=2048
@@ -85,7 +90,9 @@ class TrainConfig(BaseModel):
         "fresh: each epoch sees new ones, which takes the trunk anew.",
     )
 
-    epochs: int = _option(12, "Training", "How often the training pictures are seen.", ge=1)
+    epochs: int = _option(
+        12, "Training", "How often the training pictures are seen; 0 leaves the linear probe as it is.", ge=0
+    )
     batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = _option("adamw", "Training", "The optimiser.")
     learning_rate: float = _option(1e-3, "Training", "Learning rate of the backbone's last layers.", gt=0)

@@ -134,13 +134,15 @@ def test_what_is_worth_keeping_is_what_is_read_again() -> None:
     train, val = make_batches().train_indices.tolist(), make_batches().val_indices.tolist()
     both = sorted([*train, *val])
 
-    def wanted(batches: ActivationBatches, epochs: int) -> dict[int, list[int]]:
-        return {view: indices.tolist() for view, indices in batches.wanted(epochs).items()}
+    def wanted(batches: ActivationBatches, epochs: int, probe: bool = False) -> dict[int, list[int]]:
+        return {view: indices.tolist() for view, indices in batches.wanted(epochs, probe=probe).items()}
 
     assert wanted(make_batches(views=3), 5) == {0: both, 1: train, 2: train}
     assert wanted(make_batches(views=3), 2) == {0: both, 1: train}
     assert wanted(make_batches(views=1), 2) == {0: both}
+    assert wanted(make_batches(views=3), 0, probe=True) == {0: both}
     assert wanted(make_batches(views=None), 5) == {0: val}
+    assert wanted(make_batches(views=None), 5, probe=True) == {0: both}
     assert wanted(make_batches(views=3, augmentation=Augmentation(mixup=0.4)), 5) == {0: val}
 
 

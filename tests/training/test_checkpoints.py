@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def saved(tmp_path: Path) -> Checkpoints:
     checkpoints = Checkpoints(tmp_path / "checkpoint")
     tail, optimizer = make()
     step(tail, optimizer, 1)
-    checkpoints.save(tail, optimizer, [RECORD], 1)
+    checkpoints.save(tail, optimizer, [RECORD])
     return checkpoints
 
 
@@ -58,9 +59,9 @@ def test_tail_and_optimiser_go_on_as_if_they_had_never_stopped(optimiser: Optimi
     for seed in (1, 2):
         step(tail, optimizer, seed)
     history = [RECORD, replace(RECORD, epoch=2)]
-    checkpoints.save(tail, optimizer, history, 2)
+    checkpoints.save(tail, optimizer, history)
     again, optimizer_again = make(optimiser, seed=9)
-    assert checkpoints.restore(again, optimizer_again) == (history, 2)
+    assert checkpoints.restore(again, optimizer_again) == history
     assert equal(state(again), state(tail))
     for seed in (3, 4):
         step(tail, optimizer, seed)
@@ -72,7 +73,7 @@ def test_without_a_checkpoint_nothing_is_restored(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "absent")
     tail, optimizer = make()
     before = state(tail)
-    assert checkpoints.restore(tail, optimizer) == ([], 0)
+    assert checkpoints.restore(tail, optimizer) == []
     assert checkpoints.history() == []
     assert equal(state(tail), before)
 
@@ -84,13 +85,14 @@ def test_history_is_read_without_a_network(saved: Checkpoints) -> None:
 def test_only_the_best_epoch_so_far_is_kept(saved: Checkpoints) -> None:
     tail, optimizer = make(seed=1)
     history = [RECORD, replace(RECORD, epoch=2, val_loss=9.0)]
-    saved.save(tail, optimizer, history, 1)
+    saved.save(tail, optimizer, history)
     assert sorted(path.name for path in saved.folder.iterdir()) == ["best-1.safetensors", "last.safetensors"]
     best = state(tail)
-    saved.save(tail, optimizer, [*history, replace(RECORD, epoch=3, val_loss=0.0)], 3)
+    history = [*history, replace(RECORD, epoch=3, val_loss=0.0)]
+    saved.save(tail, optimizer, history)
     assert sorted(path.name for path in saved.folder.iterdir()) == ["best-3.safetensors", "last.safetensors"]
     other, _ = make(seed=5)
-    saved.restore_best(other, 3)
+    saved.restore_best(other, history)
     assert equal(state(other), best)
 
 
@@ -103,7 +105,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(saved: Checkpoints, monkeypatc
     monkeypatch.setattr(os, "fsync", full)
     tail, optimizer = make(seed=1)
     with pytest.raises(OSError, match="No space"):
-        saved.save(tail, optimizer, [RECORD, replace(RECORD, epoch=2)], 2)
+        saved.save(tail, optimizer, [RECORD, replace(RECORD, epoch=2, val_loss=0.0)])
     assert {path.name: path.read_bytes() for path in saved.folder.iterdir()} == before
 
 
@@ -123,11 +125,11 @@ def test_a_kill_between_the_two_files_leaves_the_checkpoint_before(
     rename = Path.replace
     monkeypatch.setattr(Path, "replace", replace_once)
     with pytest.raises(KeyboardInterrupt):
-        saved.save(*make(seed=3), [RECORD, replace(RECORD, epoch=2)], 2)
+        saved.save(*make(seed=3), [RECORD, replace(RECORD, epoch=2, val_loss=0.0)])
     assert replaced == ["best-2.safetensors"]
     tail, optimizer = make(seed=4)
-    assert saved.restore(tail, optimizer) == ([RECORD], 1)
-    saved.restore_best(tail, 1)
+    assert saved.restore(tail, optimizer) == [RECORD]
+    saved.restore_best(tail, [RECORD])
     assert equal(state(tail), state(expected))
 
 
@@ -138,10 +140,11 @@ def test_a_damaged_checkpoint_is_named_in_one_line(damage: str, saved: Checkpoin
     if damage == "foreign":
         save_file({"weight": torch.zeros(2)}, path)
     elif damage == "history":
-        save_file({"weight": torch.zeros(2)}, path, {"history": '[{"epoch": 1}]', "best_epoch": "1"})
+        save_file({"weight": torch.zeros(2)}, path, {"history": '[{"epoch": 1}]'})
     else:
         path.write_bytes({"truncated": content[:-100], "empty": b"", "text": b"not a checkpoint"}[damage])
-    for read in (lambda: saved.restore(*make()), saved.history):
+    reads: tuple[Callable[[], object], ...] = (lambda: saved.restore(*make()), saved.history)
+    for read in reads:
         with pytest.raises(DataError, match="start the training anew") as caught:
             read()
         assert str(path) in str(caught.value)
@@ -150,7 +153,7 @@ def test_a_damaged_checkpoint_is_named_in_one_line(damage: str, saved: Checkpoin
 
 def test_a_checkpoint_of_another_network_is_refused(saved: Checkpoints) -> None:
     tail, optimizer = make(width=7)
-    for read in (lambda: saved.restore(tail, optimizer), lambda: saved.restore_best(tail, 1)):
+    for read in (lambda: saved.restore(tail, optimizer), lambda: saved.restore_best(tail, [RECORD])):
         with pytest.raises(DataError, match="belongs to another network") as caught:
             read()
         assert "\n" not in str(caught.value)
@@ -159,4 +162,4 @@ def test_a_checkpoint_of_another_network_is_refused(saved: Checkpoints) -> None:
 def test_a_missing_best_epoch_is_named(saved: Checkpoints) -> None:
     (saved.folder / "best-1.safetensors").unlink()
     with pytest.raises(DataError, match=r"best-1\.safetensors"):
-        saved.restore_best(make()[0], 1)
+        saved.restore_best(make()[0], [RECORD])

@@ -265,3 +265,42 @@ def test_class_weights_weigh_the_loss(checkpoints: Checkpoints, tmp_path: Path) 
     batch = next(Blobs().val())
     assert (one_sided.eval()(batch.activations).argmax(1) == 0).float().mean() > 0.9
     assert (even.eval()(batch.activations).argmax(1) == batch.targets).float().mean() > 0.9
+
+
+def test_the_start_is_an_epoch_of_its_own_and_kept_where_nothing_is_better(checkpoints: Checkpoints) -> None:
+    start = EpochRecord(0, 0.5, 0.9, 0.0, 1.0, 0.0, 1.0, 100.0)
+    tail = make_tail()
+    before = state(tail)
+    fitted = fit(tail, Blobs(), STAGE, checkpoints, ignore, start)
+    assert [record.epoch for record in fitted.history] == [0, 1, 2, 3, 4]
+    assert fitted.history[0] == start
+    assert fitted.best_epoch == 0
+    assert equal(state(tail), before)
+
+
+def test_a_start_changes_nothing_in_the_epochs_after_it(tmp_path: Path) -> None:
+    start = EpochRecord(0, 0.5, 0.9, 9.0, 0.1, 0.0, 1.0, 100.0)
+    schedules: tuple[Schedule, ...] = ("cosine", "plateau")
+    for schedule in schedules:
+        stage = replace(STAGE, schedule=schedule)
+        folders = [Checkpoints(tmp_path / f"{schedule}-{name}") for name in ("with", "without")]
+        tails = [make_tail(), make_tail()]
+        first = fit(tails[0], Blobs(), stage, folders[0], ignore, start)
+        second = fit(tails[1], Blobs(), stage, folders[1], ignore)
+        assert timeless(first.history)[1:] == timeless(second.history)
+        assert equal(state(tails[0]), state(tails[1]))
+
+
+def test_no_epochs_keep_the_start(checkpoints: Checkpoints) -> None:
+    start = EpochRecord(0, 0.5, 0.9, 0.3, 1.0, 0.0, 1.0, 100.0)
+    tail = make_tail()
+    before = state(tail)
+    fitted = fit(tail, Blobs(), replace(STAGE, epochs=0), checkpoints, ignore, start)
+    assert fitted.history == (start,)
+    assert equal(state(tail), before)
+
+
+def test_patience_counts_from_the_start(checkpoints: Checkpoints) -> None:
+    start = EpochRecord(0, 0.5, 0.9, 0.0, 1.0, 0.0, 1.0, 100.0)
+    fitted = fit(make_tail(), Blobs(), replace(STAGE, patience=2), checkpoints, ignore, start)
+    assert (fitted.best_epoch, len(fitted.history)) == (0, 3)

@@ -2,7 +2,8 @@
 
 from typing import Literal, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -27,3 +28,11 @@ def make_head(
         nn.Dropout(dropout),
         nn.Linear(width, classes),
     )
+
+
+@torch.no_grad()
+def set_linear(head: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Set the dense layer of a head of `width` 0: weight (classes, features) and bias (classes,)."""
+    (linear,) = (module for module in head.modules() if isinstance(module, nn.Linear))
+    linear.weight.copy_(weight)
+    linear.bias.copy_(bias)

@@ -13,7 +13,7 @@ class EpochRecord:
     """One epoch: losses are means over pictures (nats), accuracies fractions, times in seconds."""
 
     epoch: int
-    """Counted from 1."""
+    """Counted from 1; 0 is the closed-form start, before the first step."""
     train_loss: float
     """Mean loss over the epoch's augmented pictures, as it was optimised."""
     train_accuracy: float
@@ -25,6 +25,11 @@ class EpochRecord:
     seconds: float
     pictures_per_second: float
     """Training pictures over the time of their part of the epoch."""
+
+
+def best_of(history: Sequence[EpochRecord]) -> EpochRecord:
+    """The epoch that is kept: the first one with the lowest validation loss."""
+    return min(history, key=lambda record: record.val_loss)
 
 
 def save_history(records: Sequence[EpochRecord], path: Path) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from frostline.results.canvas import BLUE, GREY, canvas, write_message
-from frostline.results.history import EpochRecord
+from frostline.results.history import EpochRecord, best_of
 
 _FEW_EPOCHS = 40
 """Up to this many, each epoch is a dot on the line."""
@@ -21,7 +21,7 @@ def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
     if not history:
         write_message(path, "No epoch was finished, so there are no curves.")
         return
-    best = min(history, key=lambda record: record.val_loss)
+    best = best_of(history)
     with canvas(path, 12.0, 3.8, "constrained") as figure:
         loss, accuracy, rate = figure.subplots(1, 3, width_ratios=[4, 4, 2.4])
         _draw(loss, history, "train_loss", "training", GREY)

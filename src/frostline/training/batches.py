@@ -102,14 +102,16 @@ class ActivationBatches:
             indices = self.val_indices[start : start + _VAL_BATCH]
             yield Batch(self.activations.read(indices, 0), self._targets(indices))
 
-    def wanted(self, epochs: int) -> dict[int, NDArray[np.int64]]:
-        """The pictures by view that are read more than once in so many epochs, sorted: those that are worth keeping."""
-        repeated = self.views is not None and not self.activations.augmenter.augmentation.mixes
-        if not repeated:
-            return {0: np.sort(self.val_indices)}
+    def wanted(self, epochs: int, *, probe: bool = False) -> dict[int, NDArray[np.int64]]:
+        """The pictures by view that are read more than once, sorted: those that are worth keeping.
+
+        `epochs` is how many there will be, `probe` whether a linear probe sees the plain pictures before them.
+        """
         train = np.sort(self.train_indices)
-        plain = np.union1d(train, self.val_indices)
-        return {view: train if view else plain for view in range(min(self.views or 1, epochs))}
+        both = np.union1d(train, self.val_indices)
+        if self.views is None or self.activations.augmenter.augmentation.mixes:
+            return {0: both if probe else np.sort(self.val_indices)}
+        return {0: both, **dict.fromkeys(range(1, min(self.views, epochs)), train)}
 
     def _mixed(self, indices: NDArray[np.int64], view: int, epoch: int, step: int) -> Batch:
         """A batch whose pictures are mixed with each other, before the trunk."""

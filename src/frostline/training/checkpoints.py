@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from frostline.errors import DataError
 from frostline.files import atomic_write
-from frostline.results.history import EpochRecord
+from frostline.results.history import EpochRecord, best_of
 
 _LAST = "last.safetensors"
 
@@ -30,29 +30,30 @@ class Checkpoints:
 
     folder: Path
 
-    def save(self, tail: nn.Module, optimizer: Optimizer, history: Sequence[EpochRecord], best_epoch: int) -> None:
+    def save(self, tail: nn.Module, optimizer: Optimizer, history: Sequence[EpochRecord]) -> None:
         """Keep the state after an epoch; the best tail too, when that epoch is the best one."""
         self.folder.mkdir(exist_ok=True)
         weights = _on_cpu(tail.state_dict())
-        if history[-1].epoch == best_epoch:
-            self._write(self._best(best_epoch), weights, {})
+        best = self._best(history)
+        if history[-1] == best_of(history):
+            self._write(best, weights, {})
         tensors = {f"tail.{name}": value for name, value in weights.items()}
         state = optimizer.state_dict()["state"]
         for index, values in state.items():
             tensors.update({f"optimizer.{index}.{name}": value for name, value in _on_cpu(values).items()})
-        meta = {"history": json.dumps([asdict(record) for record in history]), "best_epoch": str(best_epoch)}
+        meta = {"history": json.dumps([asdict(record) for record in history])}
         self._write(self.folder / _LAST, tensors, meta)
         for path in self.folder.glob("best-*.safetensors"):
-            if path != self._best(best_epoch):
+            if path != best:
                 path.unlink()
 
-    def restore(self, tail: nn.Module, optimizer: Optimizer) -> tuple[list[EpochRecord], int]:
-        """Load the last state into tail and optimiser; returns the history and the best epoch, ([], 0) if none."""
+    def restore(self, tail: nn.Module, optimizer: Optimizer) -> list[EpochRecord]:
+        """Load the last state into tail and optimiser; returns the history, which is empty where none is kept."""
         path = self.folder / _LAST
         if not path.exists():
-            return [], 0
+            return []
         tensors, meta = _read(path)
-        history, best_epoch = _progress(path, meta)
+        history = _history(path, meta)
         weights = {name.removeprefix("tail."): t for name, t in tensors.items() if name.startswith("tail.")}
         _load(tail, weights, path)
         state: dict[int, dict[str, Tensor]] = {}
@@ -61,20 +62,20 @@ class Checkpoints:
                 _, index, key = name.split(".", 2)
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return history, best_epoch
+        return history
 
     def history(self) -> list[EpochRecord]:
         """The epochs that are kept, without loading any weights."""
         path = self.folder / _LAST
-        return _progress(path, _read_meta(path))[0] if path.exists() else []
+        return _history(path, _read_meta(path)) if path.exists() else []
 
-    def restore_best(self, tail: nn.Module, best_epoch: int) -> None:
+    def restore_best(self, tail: nn.Module, history: Sequence[EpochRecord]) -> None:
         """Load the tail as it was after the best epoch."""
-        path = self._best(best_epoch)
+        path = self._best(history)
         _load(tail, _read(path)[0], path)
 
-    def _best(self, epoch: int) -> Path:
-        return self.folder / f"best-{epoch}.safetensors"
+    def _best(self, history: Sequence[EpochRecord]) -> Path:
+        return self.folder / f"best-{best_of(history).epoch}.safetensors"
 
     def _write(self, path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
         with atomic_write(path, "wb") as file:
@@ -93,10 +94,9 @@ def _load(tail: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
         raise _unusable(path, "it belongs to another network") from error
 
 
-def _progress(path: Path, meta: Mapping[str, str]) -> tuple[list[EpochRecord], int]:
-    """The history and the best epoch."""
+def _history(path: Path, meta: Mapping[str, str]) -> list[EpochRecord]:
     try:
-        return [EpochRecord(**record) for record in json.loads(meta["history"])], int(meta["best_epoch"])
+        return [EpochRecord(**record) for record in json.loads(meta["history"])]
     except (KeyError, TypeError, ValueError) as error:
         raise _unusable(path, "it holds no history of a training") from error
 

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from frostline.errors import FrostlineError
 from frostline.progress import Advance, phase
-from frostline.results.history import EpochRecord
+from frostline.results.history import EpochRecord, best_of
 from frostline.training.batches import Batch, Batches
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.optimisers import (
@@ -52,8 +52,12 @@ class Fitted:
     """What a training came to."""
 
     history: tuple[EpochRecord, ...]
-    best_epoch: int
     interrupted: bool
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights the tail holds."""
+        return best_of(self.history).epoch
 
 
 def fit(
@@ -62,8 +66,11 @@ def fit(
     stage: Stage,
     checkpoints: Checkpoints,
     on_epoch: Callable[[EpochRecord], None],
+    start: EpochRecord | None = None,
 ) -> Fitted:
     """Train a tail; it holds the weights of the epoch with the lowest validation loss at the end.
+
+    `start` is the record, with epoch 0, of the tail as it is given, where that is worth keeping too.
 
     Continues after the last whole epoch in `checkpoints`, with the result of a training that was never stopped:
     everything random follows from seed and epoch. Ctrl-C ends the training early and keeps the best epoch so far;
@@ -75,34 +82,41 @@ def fit(
         stage.learning_rate,
         stage.momentum,
     )
-    history, best_epoch = checkpoints.restore(tail, optimizer)
+    history = checkpoints.restore(tail, optimizer)
     interrupted = False
+
+    def keep(record: EpochRecord) -> None:
+        history.append(record)
+        checkpoints.save(tail, optimizer, history)
+        on_epoch(record)
+
     try:
-        while len(history) < stage.epochs and not _is_stale(len(history), best_epoch, stage.patience):
-            record = _run_epoch(tail, batches, stage, optimizer, history)
-            history.append(record)
-            if best_epoch == 0 or record.val_loss < history[best_epoch - 1].val_loss:
-                best_epoch = record.epoch
-            checkpoints.save(tail, optimizer, history, best_epoch)
-            on_epoch(record)
+        if not history and start is not None:
+            keep(start)
+        while _epochs_done(history) < stage.epochs and not _is_stale(history, stage.patience):
+            keep(_run_epoch(tail, batches, stage, optimizer, history))
     except KeyboardInterrupt:
-        history, best_epoch = checkpoints.restore(tail, optimizer)
+        history = checkpoints.restore(tail, optimizer)
         if not history:
             raise
         interrupted = True
-    checkpoints.restore_best(tail, best_epoch)
-    return Fitted(tuple(history), best_epoch, interrupted)
+    checkpoints.restore_best(tail, history)
+    return Fitted(tuple(history), interrupted)
 
 
-def _is_stale(epochs_done: int, best_epoch: int, patience: int | None) -> bool:
-    return patience is not None and epochs_done - best_epoch >= patience
+def _epochs_done(history: Sequence[EpochRecord]) -> int:
+    return history[-1].epoch if history else 0
+
+
+def _is_stale(history: Sequence[EpochRecord], patience: int | None) -> bool:
+    return patience is not None and bool(history) and _epochs_done(history) - best_of(history).epoch >= patience
 
 
 def _run_epoch(
     tail: nn.Module, batches: Batches, stage: Stage, optimizer: Optimizer, history: Sequence[EpochRecord]
 ) -> EpochRecord:
     """Train on every picture once, then measure on the validation pictures."""
-    epoch = len(history)
+    epoch = _epochs_done(history)
     started = time.monotonic()
     torch.manual_seed(stage.seed * 1_000_003 + epoch)
     with phase(f"epoch {epoch + 1}/{stage.epochs}", batches.train_pictures) as advance:
@@ -137,7 +151,8 @@ def _train(
     base_rates = [group["initial_lr"] for group in optimizer.param_groups]
     scaler = torch.amp.GradScaler(enabled=stage.precision == torch.float16)
     loss_sum = correct = seen = 0.0
-    for step, batch in enumerate(batches.train(len(history))):
+    epoch = _epochs_done(history)
+    for step, batch in enumerate(batches.train(epoch)):
         factor = _factor(stage, batches, history, step)
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
@@ -145,7 +160,7 @@ def _train(
             logits = tail(batch.activations)
             loss = _loss(logits, batch, stage)
         mean_loss = loss.item()
-        _require_finite(mean_loss, f"in epoch {len(history) + 1}, batch {step + 1} of {batches.steps_per_epoch}")
+        _require_finite(mean_loss, f"in epoch {epoch + 1}, batch {step + 1} of {batches.steps_per_epoch}")
         optimizer.zero_grad()
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
@@ -179,10 +194,10 @@ def _factor(stage: Stage, batches: Batches, history: Sequence[EpochRecord], step
     """What the schedule multiplies the learning rates by at one step of the epoch after `history`."""
     return learning_rate_factor(
         stage.schedule,
-        step=len(history) * batches.steps_per_epoch + step,
+        step=_epochs_done(history) * batches.steps_per_epoch + step,
         total_steps=stage.epochs * batches.steps_per_epoch,
         warmup_steps=round(stage.warmup_epochs * batches.steps_per_epoch),
-        val_losses=[record.val_loss for record in history],
+        val_losses=[record.val_loss for record in history if record.epoch > 0],
     )
 
 

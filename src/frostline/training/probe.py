@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 DECAYS = (1e-2, 1e-3, 1e-4)
 """Weight decays that are tried, on standardised features; validation pictures choose among them."""
 
@@ -78,7 +80,9 @@ def loss_and_accuracy(logits: NDArray[np.float32], targets: NDArray[np.int64]) -
     return float(losses.mean()), float((logits.argmax(1) == targets).mean())
 
 
-def _per_class(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _per_class(
+    weight: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """One row for each class; for two classes scikit-learn gives only the difference of the two."""
     if len(weight) > 1:
         return weight, bias

@@ -34,6 +34,7 @@ from frostline.training.setup import (
     make_batches,
     make_stage,
 )
+from frostline.training.start import require_start, start_head
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -65,6 +66,7 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
     before the first epoch has ended it raises `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError`
     before training where options, pictures or backbone are wrong; no folder is left then.
     """
+    require_start(config)
     if config.splits is not None:
         splits = load_splits(config.splits, dataset)
     else:
@@ -152,7 +154,11 @@ def _run(
     batches = keep_activations(model, make_batches(model, dataset, pixels, splits, config), config)
     clock.lap("trunk")
     stage = make_stage(model, dataset.targets[splits.train], config)
-    fitted = _fit(folder, model, batches, stage, on_epoch)
+    start = None
+    if config.head_start == "probe" and not folder.checkpoint.exists():
+        start = start_head(model, batches, stage.class_weights)
+        clock.lap("probe")
+    fitted = _fit(folder, model, batches, stage, on_epoch, start)
     clock.lap("train")
 
     if fitted.interrupted:
@@ -192,15 +198,23 @@ class _Clock:
         self._last = now
 
 
-def _fit(folder: RunFolder, model: Model, batches: Batches, stage: Stage, on_epoch: OnEpoch | None) -> Fitted:
+def _fit(
+    folder: RunFolder,
+    model: Model,
+    batches: Batches,
+    stage: Stage,
+    on_epoch: OnEpoch | None,
+    start: EpochRecord | None,
+) -> Fitted:
     checkpoints = Checkpoints(folder.checkpoint)
     history = checkpoints.history()
 
     def observe(record: EpochRecord) -> None:
         history.append(record)
         save_history(history, folder.history)
+        name = f"epoch {record.epoch}/{stage.epochs}" if record.epoch else "linear probe"
         say(
-            f"epoch {record.epoch}/{stage.epochs}  "
+            f"{name}  "
             f"loss {record.train_loss:.4f}  accuracy {record.train_accuracy:.4f}  "
             f"val loss {record.val_loss:.4f}  val accuracy {record.val_accuracy:.4f}  "
             f"{record.pictures_per_second:,.0f} pictures/s  {record.seconds:.1f} s"
@@ -208,7 +222,7 @@ def _fit(folder: RunFolder, model: Model, batches: Batches, stage: Stage, on_epo
         if on_epoch is not None:
             on_epoch(record)
 
-    fitted = fit(model.tail, batches, stage, checkpoints, observe)
+    fitted = fit(model.tail, batches, stage, checkpoints, observe, start)
     save_history(fitted.history, folder.history)
     return fitted
 
@@ -245,7 +259,7 @@ def _save_metrics(folder: RunFolder, run: Run, model: Model) -> None:
         "test": run.test_metrics.to_dict() if run.test_metrics else None,
         "val": run.val_metrics.to_dict(),
         "best_epoch": run.best_epoch,
-        "epochs": len(run.history),
+        "epochs": run.history[-1].epoch,
         "interrupted": run.interrupted,
         "trainable_parameters": {
             "backbone": model.frozen.trainable_parameters,

@@ -103,7 +103,8 @@ def keep_activations(model: Model, batches: ActivationBatches, config: TrainConf
     if not config.cache or model.frozen.trunk_is_empty:
         return batches
     cache = ActivationCache.of_user(config.cache_limit)
-    return replace(batches, activations=batches.activations.keep(batches.wanted(config.epochs), cache))
+    wanted = batches.wanted(config.epochs, probe=config.head_start == "probe")
+    return replace(batches, activations=batches.activations.keep(wanted, cache))
 
 
 def choose_augmentation(config: TrainConfig) -> Augmentation:

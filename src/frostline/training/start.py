@@ -1,0 +1,66 @@
+"""The head's start: the linear probe of the features that the network gives before any training."""
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frostline.config import TrainConfig
+from frostline.errors import ConfigError
+from frostline.model.engines import Engine, make_engine
+from frostline.model.head import set_linear
+from frostline.progress import Advance, phase
+from frostline.results.history import EpochRecord
+from frostline.training.batches import ActivationBatches
+from frostline.training.probe import fit_probe, loss_and_accuracy
+from frostline.training.setup import Model
+
+PROBE_PICTURES = 50_000
+"""Training pictures that the probe is fitted on at most, so that memory does not grow with the dataset."""
+
+_BATCH = 256
+
+
+def require_start(config: TrainConfig) -> None:
+    """Raise `ConfigError` where the options leave a head without a start, or with one that it cannot have."""
+    if config.head_start == "probe" and config.head_width:
+        raise ConfigError("head_start probe is a linear head: give --head-width 0 with it, or --head-start random")
+    if config.head_start == "random" and not config.epochs:
+        raise ConfigError("with 0 epochs nothing is trained: give --epochs, or --head-start probe --head-width 0")
+
+
+def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Tensor | None) -> EpochRecord:
+    """Set the head to the linear probe of the plain pictures' features; returns its figures, as those of epoch 0."""
+    started = time.monotonic()
+    train = batches.train_indices
+    if len(train) > PROBE_PICTURES:
+        train = np.random.default_rng(batches.seed).choice(train, PROBE_PICTURES, replace=False)
+    train = np.sort(train)
+    shape = tuple(batches.activations.read(train[:1], 0).shape[1:])
+    body = make_engine(model.frozen.body, shape, model.device)
+    with phase("features", len(train) + batches.val_pictures) as advance:
+        features, val_features = (
+            _features(body, batches, indices, advance) for indices in (train, batches.val_indices)
+        )
+    targets, val_targets = batches.targets[train], batches.targets[batches.val_indices]
+    weights = None if class_weights is None else class_weights.cpu().numpy()
+    probe = fit_probe(features, targets, val_features, val_targets, weights)
+    set_linear(model.tail.head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+    train_loss, train_accuracy = loss_and_accuracy(probe.logits(features), targets)
+    val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), val_targets)
+    seconds = time.monotonic() - started
+    return EpochRecord(
+        0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(train) / max(seconds, 1e-9)
+    )
+
+
+def _features(
+    body: Engine, batches: ActivationBatches, indices: NDArray[np.int64], advance: Advance
+) -> NDArray[np.float32]:
+    rows = []
+    for start in range(0, len(indices), _BATCH):
+        activations = batches.activations.read(indices[start : start + _BATCH], 0)
+        rows.append(body(activations).float().cpu().numpy())
+        advance(len(activations))
+    return np.concatenate(rows)

@@ -57,8 +57,8 @@ def tools(options: argparse.Namespace, seed: int) -> dict[str, Tool]:
         command = [python, script, *arguments, "--epochs", epochs, "--seed", seed, "--size", options.size]
         return Tool(name, [str(word) for word in command], full_epochs)
 
-    def frostline(recipe: str, *more: str) -> Tool:
-        command = [str(FROSTLINE), "-m", "frostline", "train", "cifar10", "--recipe", recipe, "--seed", str(seed), *more]
+    def frostline(recipe: str) -> Tool:
+        command = [str(FROSTLINE), "-m", "frostline", "train", "cifar10", "--recipe", recipe, "--seed", str(seed)]
         return Tool(f"frostline {recipe}", command)
 
     few = options.peer_epochs
@@ -79,7 +79,9 @@ def run(tool: Tool, seed: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "FROSTLINE_CACHE": str(Path(folder) / "cache")}
         started = time.perf_counter()
-        process = subprocess.Popen(tool.command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(  # noqa: S603
+            tool.command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        )
         with _peak_memory(process.pid) as peak:
             output, _ = process.communicate()
         seconds = time.perf_counter() - started

@@ -52,4 +52,5 @@ class Timeline:
 
     def note(self, event: str, **values: Any) -> None:
         """Say what is done."""
-        print(json.dumps({"event": event, "seconds": round(time.perf_counter() - self.started, 2), **values}), flush=True)
+        seconds = round(time.perf_counter() - self.started, 2)
+        print(json.dumps({"event": event, "seconds": seconds, **values}), flush=True)

@@ -52,7 +52,7 @@ def main() -> None:
     plain = v2.Compose(to_input)
     varied = v2.Compose(
         [
-            v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=10, interpolation=v2.InterpolationMode.BILINEAR),
+            v2.RandomAffine(15, (0.1, 0.1), (0.9, 1.1), 10, interpolation=v2.InterpolationMode.BILINEAR),
             v2.RandomHorizontalFlip(),
             *to_input,
         ]

@@ -175,14 +175,19 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "augment": "medium",
         "views": "fresh",
         "optimizer": "adam",
-        "learning_rate": 1e-4,
+        "learning_rate": 1e-3,
         "weight_decay": 0.0,
-        "schedule": "constant",
-        "epochs": 30,
+        "schedule": "cosine",
+        "label_smoothing": 0.1,
+        "epochs": 20,
         "batch_size": 64,
     },
 }
-"""The named recipes. `classic` is the published one for CIFAR-10: MobileNetV2 and its last 20 layers."""
+"""The named recipes.
+
+`classic` is the published one for CIFAR-10, MobileNetV2 and its last 20 layers. Its learning rate falls to 0 and labels
+are smoothed, which on validation pictures ends higher, in 20 epochs instead of 30 (docs/log.md).
+"""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -98,8 +98,8 @@ def test_an_empty_file_and_a_byte_order_mark_do_no_harm(tmp_path: Path, text: st
         ("backbone: 5", "backbone in {} should be text, not 5"),
         ("runs_dir: 5", "runs_dir in {} should be a path, not 5"),
         (
-            "epochs: 0\nbatch_size: 1",
-            "epochs in {} should be greater than or equal to 1, not 0; batch_size in {} should",
+            "epochs: -1\nbatch_size: 1",
+            "epochs in {} should be greater than or equal to 0, not -1; batch_size in {} should",
         ),
         ("recipe: clasic", "unknown recipe 'clasic'; did you mean classic?"),
         ("recipe: [1]", "unknown recipe [1]; there is classic"),
@@ -143,7 +143,7 @@ def test_a_long_value_is_cut_short(tmp_path: Path) -> None:
 
 
 def test_the_class_itself_forbids_what_make_does_and_cannot_be_changed() -> None:
-    for wrong in ({"epoch": 1}, {"epochs": 0}, {"learning_rate": float("inf")}):
+    for wrong in ({"epoch": 1}, {"epochs": -1}, {"learning_rate": float("inf")}):
         with pytest.raises(ValidationError):
             TrainConfig(**wrong)
     with pytest.raises(ValidationError):

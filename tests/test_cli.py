@@ -38,6 +38,7 @@ ALL_OPTIONS: dict[str, Any] = {
     **{"weight_decay": 0.0, "momentum": 0.5, "schedule": "one-cycle", "warmup_epochs": 0.5, "label_smoothing": 0.5},
     **{"clip_norm": 1.0, "class_weights": "balanced", "patience": 2, "device": "cpu", "precision": "bfloat16"},
     **{
+        "features": "depths",
         "head_start": "probe",
         "views": "fresh",
         "activation_precision": "float32",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from frostline.data.pixels import read_pixels
 from frostline.data.splits import make_splits
 from frostline.errors import ConfigError
 from frostline.results.history import EpochRecord
+from frostline.results.predictions import load_predictions
 from frostline.training.fit import measure
 from frostline.training.run import resume, train
 from frostline.training.run_folder import RunFolder
@@ -62,6 +64,28 @@ def test_a_run_may_be_the_probe_alone(
     assert run.val_metrics.accuracy == run.history[0].val_accuracy
     log = RunFolder(run.folder).log.read_text(encoding="utf-8")
     assert "linear probe  loss " in log
+
+
+def test_the_recipe_quick_saves_a_classifier_of_all_depths(
+    dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    run = train(
+        dataset,
+        TrainConfig.make(
+            recipe="quick",
+            backbone="test_efficientnet",
+            weights="none",
+            size=64,
+            device="cpu",
+            runs_dir=tmp_path / "runs",
+        ),
+    )
+    loaded = frostline.ImageClassifier.load(run.folder)
+    assert loaded.architecture.features == "depths"
+    expected = load_predictions(run.folder / "predictions" / "test.csv")
+    found = loaded.predict([Path(dataset.source) / path for path in expected.paths])
+    np.testing.assert_array_equal([prediction.probabilities for prediction in found], expected.probabilities)
+    assert run.metrics.accuracy > 0.5
 
 
 def test_fine_tuning_goes_on_from_the_probe(dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path) -> None:

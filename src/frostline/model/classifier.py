@@ -181,6 +181,7 @@ class ImageClassifier:
                 "activation": self.architecture.head_activation,
                 "dropout": self.architecture.dropout,
             },
+            "features": self.architecture.features,
             "preprocessing": self.preprocessing.to_dict(),
             "class_names": list(self.class_names),
             "origin": self.origin,
@@ -198,7 +199,9 @@ class ImageClassifier:
         description = _read_description(folder / _DESCRIPTION)
         try:
             head = description["head"]
-            architecture = Architecture(description["backbone"], head["width"], head["activation"], head["dropout"])
+            architecture = Architecture(
+                description["backbone"], head["width"], head["activation"], head["dropout"], description["features"]
+            )
             preprocessing = Preprocessing.from_dict(description["preprocessing"])
             class_names, origin = tuple(description["class_names"]), dict(description["origin"])
             network = build_network(architecture, preprocessing.size, len(class_names))

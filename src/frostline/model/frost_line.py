@@ -105,7 +105,7 @@ def freeze_below(graph: LayerGraph, trainable_layers: TrainableLayers, batch_nor
     frozen_norms = _freeze_norms(graph, first, batch_norm)
     nodes = list(graph.graph.nodes)
     boundary = 0 if trainable_layers == "all" else _boundary(graph, first)
-    cut = [position for position in _single_tensor_cuts(nodes) if position <= max(boundary - 1, 0)][-1]
+    cut = [position for position in graph.single_tensor_cuts() if position <= max(boundary - 1, 0)][-1]
     return FrozenBackbone(
         _subgraph(graph.module, nodes, 0, cut),
         _subgraph(graph.module, nodes, cut, len(nodes) - 1),
@@ -155,21 +155,6 @@ def _freeze_norms(graph: LayerGraph, first: int, batch_norm: BatchNormMode) -> t
                 for parameter in module.parameters(recurse=False):
                     parameter.requires_grad_(False)
     return tuple(frozen)
-
-
-def _single_tensor_cuts(nodes: list[fx.Node]) -> list[int]:
-    """Positions after which one value alone is needed later, besides parameters; the picture itself is the first."""
-    positions = {node: position for position, node in enumerate(nodes)}
-    cuts = []
-    needed_until = -1  # the last position at which a value from before this node is read
-    for position, node in enumerate(nodes[:-1]):
-        if node.op == "get_attr":
-            continue
-        last_use = max((positions[user] for user in node.users), default=-1)
-        if needed_until <= position < last_use and "tensor_meta" in node.meta:
-            cuts.append(position)
-        needed_until = max(needed_until, last_use)
-    return cuts
 
 
 def _subgraph(module: nn.Module, nodes: list[fx.Node], start: int, stop: int) -> fx.GraphModule:

@@ -52,6 +52,20 @@ class LayerGraph:
         """Position in the order of execution of every node."""
         return {node: position for position, node in enumerate(self.graph.nodes)}
 
+    def single_tensor_cuts(self) -> list[int]:
+        """Positions after which one value alone is needed later, besides parameters; the picture is the first."""
+        positions = self.positions
+        cuts = []
+        needed_until = -1  # the last position at which a value from before this node is read
+        for node, position in positions.items():
+            if node.op in ("get_attr", "output"):
+                continue
+            last_use = max((positions[user] for user in node.users), default=-1)
+            if needed_until <= position < last_use and "tensor_meta" in node.meta:
+                cuts.append(position)
+            needed_until = max(needed_until, last_use)
+        return cuts
+
 
 class _LayerTracer(fx.Tracer):
     """Looks into everything but the modules that are one layer, or that timm says cannot be traced."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from frostline.model.backbone import Backbone, load_backbone
+from frostline.model.depths import Features, with_features
 from frostline.model.head import Activation, make_head
 
 
@@ -16,9 +17,11 @@ class Architecture:
     head_width: int
     head_activation: Activation
     dropout: float
+    features: Features = "last"
+    """What the head sees of the backbone; see `frostline.model.depths`."""
 
     def add_head(self, backbone: Backbone, classes: int) -> "Network":
-        """Put a new head on a backbone; its weights come from torch's global random state."""
+        """Put a new head on a backbone with these features; its weights come from torch's global random state."""
         head = make_head(
             backbone.features, classes, width=self.head_width, activation=self.head_activation, dropout=self.dropout
         )
@@ -41,4 +44,5 @@ class Network(nn.Module):
 
 def build_network(architecture: Architecture, size: int, classes: int) -> Network:
     """A network with random weights for pictures of `size` pixels, ready to be filled."""
-    return architecture.add_head(load_backbone(architecture.backbone, weights="none", size=size), classes)
+    backbone = load_backbone(architecture.backbone, weights="none", size=size)
+    return architecture.add_head(with_features(backbone, architecture.features), classes)

@@ -13,6 +13,7 @@ from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
 from frostline.model.backbone import Backbone, load_backbone
 from frostline.model.classifier import ImageClassifier
+from frostline.model.depths import with_features
 from frostline.model.engines import Engine, make_engine
 from frostline.model.frost_line import FrozenBackbone, Tail, freeze_below
 from frostline.model.layers import trace_layers
@@ -45,7 +46,7 @@ def load_configured_backbone(dataset: Dataset, config: TrainConfig) -> tuple[Bac
     size = config.size or default_size(config.backbone, dataset)
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone, weights=config.weights, size=size)
-    return backbone, config.model_copy(update={"size": size})
+    return with_features(backbone, config.features), config.model_copy(update={"size": size})
 
 
 def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Model:
@@ -54,7 +55,9 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
     precision = choose_precision(config.precision, device)
     frozen = freeze_below(trace_layers(backbone.module, backbone.size), config.trainable_layers, config.batch_norm)
     torch.manual_seed(config.seed)
-    architecture = Architecture(config.backbone, config.head_width, config.head_activation, config.dropout)
+    architecture = Architecture(
+        config.backbone, config.head_width, config.head_activation, config.dropout, config.features
+    )
     network = architecture.add_head(backbone, len(dataset.class_names)).to(device)
     preprocessing = Preprocessing(backbone.size, backbone.mean, backbone.std, config.resize_mode)
     origin = {

@@ -133,7 +133,7 @@ class ImageClassifier:
                         yield Prediction(path, next(rows), self.class_names)
 
     def predict_dataset(
-        self, dataset: Dataset, indices: NDArray[np.int64], name: str = "predict", batch_size: int = 32
+        self, dataset: Dataset, indices: NDArray[np.int64], name: str = "predict", batch_size: int = 128
     ) -> Predictions:
         """Classify some of a dataset's pictures, read anew from their source.
 

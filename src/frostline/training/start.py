@@ -40,27 +40,34 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
     shape = tuple(batches.activations.read(train[:1], 0).shape[1:])
     body = make_engine(model.frozen.body, shape, model.device)
     with phase("features", len(train) + batches.val_pictures) as advance:
-        features, val_features = (
-            _features(body, batches, indices, advance) for indices in (train, batches.val_indices)
-        )
-    targets, val_targets = batches.targets[train], batches.targets[batches.val_indices]
+        features = _features(body, batches, train, advance)
+        val_features = _features(body, batches, batches.val_indices, advance)
     weights = None if class_weights is None else class_weights.cpu().numpy()
-    probe = fit_probe(features, targets, val_features, val_targets, weights)
+    probe = fit_probe(features, batches.targets[train], weights)
     set_linear(model.tail.head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-    train_loss, train_accuracy = loss_and_accuracy(probe.logits(features), targets)
-    val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), val_targets)
+    val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), batches.targets[batches.val_indices])
     seconds = time.monotonic() - started
     return EpochRecord(
-        0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(train) / max(seconds, 1e-9)
+        epoch=0,
+        train_loss=probe.train_loss,
+        train_accuracy=probe.train_accuracy,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        learning_rate=0.0,
+        seconds=seconds,
+        pictures_per_second=len(train) / max(seconds, 1e-9),
     )
 
 
 def _features(
     body: Engine, batches: ActivationBatches, indices: NDArray[np.int64], advance: Advance
 ) -> NDArray[np.float32]:
-    rows = []
+    found: NDArray[np.float32] | None = None
     for start in range(0, len(indices), _BATCH):
-        activations = batches.activations.read(indices[start : start + _BATCH], 0)
-        rows.append(body(activations).float().cpu().numpy())
-        advance(len(activations))
-    return np.concatenate(rows)
+        rows = body(batches.activations.read(indices[start : start + _BATCH], 0)).float().cpu().numpy()
+        if found is None:
+            found = np.empty((len(indices), rows.shape[1]), dtype=np.float32)
+        found[start : start + len(rows)] = rows
+        advance(len(rows))
+    assert found is not None, "no pictures"
+    return found

@@ -34,11 +34,14 @@ def torch_layers() -> list[tuple[str, str]]:
 
 
 def make_backbone(size: int, weights: str) -> Model:
-    """MobileNetV2 without its top, with the shared weights."""
-    config = MobileNetV2(input_shape=(size, size, 3), include_top=False, weights=None, pooling="avg").get_config()
+    """MobileNetV2 without its top, with the shared weights, for normalised pictures with a border of one zero."""
+    shape = (size + 2, size + 2, 3)
+    config = MobileNetV2(input_shape=shape, include_top=False, weights=None, pooling="avg").get_config()
     for layer in config["layers"]:
         if layer["class_name"] == "ZeroPadding2D":
             layer["config"]["padding"] = ((1, 1), (1, 1))
+        elif layer["config"]["name"] == "Conv1":
+            layer["config"]["padding"] = "valid"
         elif layer["class_name"] == "BatchNormalization":
             layer["config"]["epsilon"] = 1e-5
     backbone = Model.from_config(config)
@@ -66,6 +69,7 @@ def main() -> None:
             layers.Input((*data.train.shape[1:3], 3)),
             layers.Resizing(options.size, options.size),
             layers.Normalization(mean=MEAN, variance=STD**2),
+            layers.ZeroPadding2D(1),
             backbone,
             layers.Dense(256, use_bias=False),
             layers.BatchNormalization(),

@@ -1,6 +1,6 @@
 """Train on the same pictures with frostline and with what people use today, and write the figures as JSON.
 
-`make bench` runs it. Each tool is a process of its own, timed from its start to its test accuracy, everything included.
+Each tool is a process of its own, timed from its start to its test accuracy, everything included.
 A tool that needs hours is given few epochs: `benchmarks/report.py` says how its total follows from them.
 """
 
@@ -64,7 +64,6 @@ def tools(options: argparse.Namespace, seed: int) -> dict[str, Tool]:
     few = options.peer_epochs
     found = [
         frostline("quick"),
-        frostline("fast"),
         frostline("classic"),
         peer("keras", VENVS / "keras" / "bin" / "python", few, 30),
         peer("fastai", VENVS / "fastai" / "bin" / "python", few, 5),

@@ -21,7 +21,7 @@ LABELS = {
 
 _HEAD = """# Benchmarks
 
-Made by `python benchmarks/report.py` from `benchmarks/results.json`, which `make bench` writes. All tools train on the
+Made by `python benchmarks/report.py` from `benchmarks/results.json`, which `compare.py` writes. All tools train on the
 same 45,000 pictures of CIFAR-10, choose on the same 5,000 and are tested on the same 10,000, from the same pretrained
 MobileNetV2 weights, one after another on one machine. Times are whole processes, from a cold start to the test
 accuracy, imports, decoding and evaluation included.

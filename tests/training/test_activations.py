@@ -96,7 +96,9 @@ def test_with_fresh_views_only_validation_is_kept(make: MakeBatches, cache: Acti
 
 def keys(activations: Activations, batches: ActivationBatches) -> list[str]:
     """Of the plain view and of view 1."""
-    return [activations._entry(view, indices, (1,)).key for view, indices in batches.wanted(2).items()]
+    wanted = batches.wanted(2).items()
+    digest = activations.pixels.digest
+    return [activations._entry(view, indices, (1,), digest(indices)).key for view, indices in wanted]
 
 
 def test_a_key_is_the_same_for_the_same_work(make: MakeBatches) -> None:

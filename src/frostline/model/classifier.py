@@ -21,8 +21,7 @@ from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture, list_unreadable
 from frostline.errors import DataError, ModelError
 from frostline.files import atomic_write
-from frostline.model.engines import PatientEngine
-from frostline.model.frost_line import channels_last
+from frostline.model.engines import PatientEngine, TorchEngine
 from frostline.model.network import Architecture, build_network
 from frostline.model.preprocessing import Preprocessing
 from frostline.progress import phase
@@ -90,12 +89,9 @@ class ImageClassifier:
         self.network.to(device)
         return self
 
-    @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
         """From normalised pixels, float32 (N, 3, size, size), to logits, float32 (N, classes)."""
-        self.network.eval()
-        logits: Tensor = self.network(channels_last(pixels.to(self.device)))
-        return logits
+        return TorchEngine(self.network)(pixels.to(self.device))
 
     def probabilities(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
         """Class probabilities of decoded pictures of any size, shape (pictures, classes)."""

@@ -14,7 +14,6 @@ from frostline.model.frost_line import channels_last
 OPENVINO_BATCH = 16
 """Inputs in one request to OpenVINO, which is fastest with small batches."""
 
-
 ENGINE_PAYS_FROM = 256
 """Inputs from which on it is worth the seconds that an engine takes to be made."""
 

@@ -73,7 +73,7 @@ class Activations:
         activations = self.engine(views).to(self.precision)
         if not activations.isfinite().all():
             raise FrostlineError(
-                f"the trunk's output does not fit into {str(self.precision).removeprefix('torch.')}: "
+                f"the trunk's output does not fit into {self._dtype}: "
                 "give --activation-precision float32, or check the weights"
             )
         return activations.float()
@@ -85,7 +85,9 @@ class Activations:
         are computed as before. Raises `OSError` where the disk is full.
         """
         shape = tuple(self.read(next(iter(wanted.values()))[:1], 0).shape[1:])
-        entries = {view: self._entry(view, indices, shape) for view, indices in wanted.items()}
+        distinct = {id(indices): indices for indices in wanted.values()}  # most views are of the same pictures
+        digests = {key: self.pixels.digest(indices) for key, indices in distinct.items()}
+        entries = {view: self._entry(view, indices, shape, digests[id(indices)]) for view, indices in wanted.items()}
         obstacle = cache.obstacle(entries.values())
         if obstacle is not None:
             say(f"note: activations are computed again in each epoch, instead of kept: {obstacle}")
@@ -110,12 +112,16 @@ class Activations:
             advance(len(batch))
         return np.concatenate(parts)
 
-    def _entry(self, view: int, indices: NDArray[np.int64], shape: tuple[int, ...]) -> Entry:
+    @property
+    def _dtype(self) -> str:
+        """Numpy's name of the number format that activations are rounded to."""
+        return str(self.precision).removeprefix("torch.")
+
+    def _entry(self, view: int, indices: NDArray[np.int64], shape: tuple[int, ...], pixels_digest: str) -> Entry:
         content = {
-            "pixels": self.pixels.digest(indices),
+            "pixels": pixels_digest,
             "view": self.augmenter.describe(view, indices),
             "trunk": self.trunk_digest,
             "engine": [self.engine.name, self.engine.version],
         }
-        dtype = str(self.precision).removeprefix("torch.")
-        return Entry(content, len(indices), shape, dtype, f"{self.name}, view {view}")
+        return Entry(content, len(indices), shape, self._dtype, f"{self.name}, view {view}")

@@ -123,7 +123,7 @@ def _convert(module: nn.Module, example: Tensor) -> Any:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's on tracing: that it is old, and that sizes become constants
         decoder = TorchScriptPythonDecoder(module, example_input=(example,))
         frontend = FrontEndManager().load_by_framework("pytorch")

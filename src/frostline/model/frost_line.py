@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 
 from frostline.errors import ConfigError
+from frostline.model.depthwise import with_quick_depthwise
 from frostline.model.layers import Layer, LayerGraph, owned_parameters
 
 TrainableLayers = int | Literal["all"]
@@ -108,7 +109,7 @@ def freeze_below(graph: LayerGraph, trainable_layers: TrainableLayers, batch_nor
     cut = [position for position in graph.single_tensor_cuts() if position <= max(boundary - 1, 0)][-1]
     return FrozenBackbone(
         _subgraph(graph.module, nodes, 0, cut),
-        _subgraph(graph.module, nodes, cut, len(nodes) - 1),
+        with_quick_depthwise(_subgraph(graph.module, nodes, cut, len(nodes) - 1)),
         graph.layers,
         first,
         nodes[cut].name,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ ALL_OPTIONS: dict[str, Any] = {
         "cache": False,
         "cache_limit": ByteSize(3_000_000),
     },
-    **{"seed": 5, "deterministic": True, "runs_dir": Path("elsewhere")},
+    **{"seed": 5, "deterministic": True, "runs_dir": Path("elsewhere"), "time_limit": timedelta(minutes=10)},
 }
 """A value for each option that is not its default."""
 

@@ -1,5 +1,6 @@
 """Options: described once, bounded, saved and read back, and layered in a stated order."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,8 @@ def test_an_empty_file_and_a_byte_order_mark_do_no_harm(tmp_path: Path, text: st
             "epochs: -1\nbatch_size: 1",
             "epochs in {} should be greater than or equal to 0, not -1; batch_size in {} should",
         ),
+        ("time_limit: soon", "time_limit in {} should be a time above 0, such as 90s, 10m or 1h30m, not 'soon'"),
+        ("time_limit: 0s", "time_limit in {} should be a time above 0, such as 90s, 10m or 1h30m, not '0s'"),
         ("recipe: clasic", "unknown recipe 'clasic'; did you mean classic?"),
         ("recipe: [1]", "unknown recipe [1]; there is classic"),
         ("epochs: [1,\n x: {", "{} is not YAML: line 2, column 6: expected the node content"),
@@ -155,3 +158,14 @@ def test_the_class_itself_forbids_what_make_does_and_cannot_be_changed() -> None
 )
 def test_did_you_mean(word: str, hint: str) -> None:
     assert did_you_mean(word, ["epochs", "size"]) == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("45", 45), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("0.5h", 1800), ("1h1m1.5s", 3661.5), ("00:10:00", 600)],
+)
+def test_a_time_limit_is_written_with_units(text: str, seconds: float, tmp_path: Path) -> None:
+    config = TrainConfig.make(time_limit=text)
+    assert config.time_limit == timedelta(seconds=seconds)
+    config.save(tmp_path / "options.yaml")
+    assert TrainConfig.make(file=tmp_path / "options.yaml").time_limit == config.time_limit

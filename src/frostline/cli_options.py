@@ -1,6 +1,7 @@
 """Command-line options: those made from the fields of `TrainConfig`, each described in one place, and files."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -12,6 +13,7 @@ from frostline.config import TrainConfig, default_text, reasons_of
 
 _SHORT_NAMES = {"learning_rate": "--lr", "optimizer": "--optimiser"}
 _NOT_OPTIONS = {"source", "recipe"}
+_METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT", ByteSize: "SIZE", timedelta: "TIME"}
 
 Command = Callable[..., Any]
 
@@ -91,7 +93,7 @@ def _metavar(field: FieldInfo) -> str:
             shown.append("|".join(str(value) for value in get_args(member)))
         else:
             base = (get_args(member) or (member,))[0]
-            shown.append({int: "INTEGER", float: "NUMBER", str: "TEXT", ByteSize: "SIZE"}.get(base, "PATH"))
+            shown.append(_METAVARS.get(base, "PATH"))
     return "|".join(shown)
 
 

@@ -1,13 +1,15 @@
 """Every option of a training, described once: the command line, the YAML file and the docs are made from it."""
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, field_serializer
 
 from frostline.errors import ConfigError
 from frostline.files import atomic_write
@@ -18,6 +20,15 @@ def default_text(default: Any) -> str:
     if isinstance(default, ByteSize):
         return default.human_readable(decimal=True, separator="").replace(".0", "")
     return str(default).lower()
+
+
+def _duration(value: object) -> object:
+    """What pydantic reads as a duration, from numbers with units such as 90s, 10m or 1h30m; without one, seconds."""
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", value) if isinstance(value, str) else None
+    if match is None or not any(match.groups()):
+        return value
+    hours, minutes, seconds = (part or 0 for part in match.groups())
+    return float(hours) * 3600 + float(minutes) * 60 + float(seconds)
 
 
 def _option(default: Any, group: str, help_text: str, **bounds: Any) -> Any:
@@ -132,12 +143,22 @@ class TrainConfig(BaseModel):
     seed: int = _option(0, "Machine", "Seed of the split, the views, the batches and the new layers.", ge=0, lt=2**32)
     deterministic: bool = _option(False, "Machine", "Use only operations that repeat bit for bit, even if slower.")
 
+    time_limit: Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))] | None = _option(
+        None,
+        "Run",
+        "How long the run may take in all, such as 10m: the machine is measured for some seconds, then those of size, "
+        "trainable_layers, features and epochs are planned that are not given.",
+    )
     recipe: str | None = _option(None, "Run", "A named set of option values, which flags can change.")
     runs_dir: Path = _option(Path("runs"), "Run", "Folder in which the run's own folder is made.")
 
     @field_serializer("cache_limit")
     def _size_as_number(self, value: ByteSize) -> int:
         return int(value)
+
+    @field_serializer("time_limit")
+    def _duration_as_text(self, value: timedelta | None) -> str | None:
+        return None if value is None else f"{value.total_seconds():g}s"
 
     @field_serializer("data_dir", "splits", "runs_dir")
     def _path_as_text(self, value: Path | None) -> str | None:
@@ -224,6 +245,7 @@ _EXPECTED = {
     "trainable_layers": "all or a whole number from 0",
     "views": "fresh or a whole number from 1",
     "cache_limit": "a size above 0, such as 20GB",
+    "time_limit": "a time above 0, such as 90s, 10m or 1h30m",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",

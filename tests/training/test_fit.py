@@ -1,5 +1,6 @@
 """The training loop: what it keeps, when it stops, and that a stop changes nothing."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -304,3 +305,12 @@ def test_patience_counts_from_the_start(checkpoints: Checkpoints) -> None:
     start = EpochRecord(0, 0.5, 0.9, 0.0, 1.0, 0.0, 1.0, 100.0)
     fitted = fit(make_tail(), Blobs(), replace(STAGE, patience=2), checkpoints, ignore, start)
     assert (fitted.best_epoch, len(fitted.history)) == (0, 3)
+
+
+def test_no_epoch_is_begun_that_would_end_after_the_deadline(tmp_path: Path) -> None:
+    def fit_until(deadline: float | None, folder: str) -> Fitted:
+        return fit(make_tail(), Blobs(), STAGE, Checkpoints(tmp_path / folder), lambda record: None, None, deadline)
+
+    assert len(fit_until(time.monotonic() - 1, "late").history) == 1, "one epoch there is in any case"
+    assert len(fit_until(time.monotonic() + 3600, "early").history) == STAGE.epochs
+    assert len(fit_until(None, "none").history) == STAGE.epochs

@@ -67,10 +67,13 @@ def fit(
     checkpoints: Checkpoints,
     on_epoch: Callable[[EpochRecord], None],
     start: EpochRecord | None = None,
+    deadline: float | None = None,
 ) -> Fitted:
     """Train a tail; it holds the weights of the epoch with the lowest validation loss at the end.
 
-    `start` is the record, with epoch 0, of the tail as it is given, where that is worth keeping too.
+    `start` is the record, with epoch 0, of the tail as it is given, where that is worth keeping too. `deadline`, on the
+    clock of `time.monotonic`, is when training is to end: no epoch is begun that would end later if it took as long as
+    the one before.
 
     Continues after the last whole epoch in `checkpoints`, with the result of a training that was never stopped:
     everything random follows from seed and epoch. Ctrl-C ends the training early and keeps the best epoch so far;
@@ -93,7 +96,11 @@ def fit(
     try:
         if not history and start is not None:
             keep(start)
-        while _epochs_done(history) < stage.epochs and not _is_stale(history, stage.patience):
+        while (
+            _epochs_done(history) < stage.epochs
+            and not _is_stale(history, stage.patience)
+            and _is_in_time(history, deadline)
+        ):
             keep(_run_epoch(tail, batches, stage, optimizer, history))
     except KeyboardInterrupt:
         history = checkpoints.restore(tail, optimizer)
@@ -110,6 +117,12 @@ def _epochs_done(history: Sequence[EpochRecord]) -> int:
 
 def _is_stale(history: Sequence[EpochRecord], patience: int | None) -> bool:
     return patience is not None and bool(history) and _epochs_done(history) - best_of(history).epoch >= patience
+
+
+def _is_in_time(history: Sequence[EpochRecord], deadline: float | None) -> bool:
+    if deadline is None or not _epochs_done(history):
+        return True
+    return time.monotonic() + history[-1].seconds <= deadline
 
 
 def _run_epoch(

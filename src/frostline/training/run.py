@@ -4,7 +4,7 @@ import csv
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from frostline.training.batches import Batches
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.fit import Fitted, Stage, fit
 from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
+from frostline.training.plan import Plan, make_plan
 from frostline.training.run_folder import RunFolder, create_run_folder, describe_environment, open_run_folder
 from frostline.training.setup import (
     Model,
@@ -67,12 +68,18 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
     before training where options, pictures or backbone are wrong; no folder is left then.
     """
     require_start(config)
+    deadline = None if config.time_limit is None else time.monotonic() + config.time_limit.total_seconds()
     if config.splits is not None:
         splits = load_splits(config.splits, dataset)
     else:
         splits = make_splits(
             dataset, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed
         )
+    plan = None
+    if deadline is not None:
+        plan = make_plan(dataset, splits, config, deadline)
+        say(f"plan: {plan}")
+        config = plan.config
     backbone, config = load_configured_backbone(dataset, config)
     config = _repeatable(config, dataset)
     folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
@@ -82,7 +89,7 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
         save_splits(splits, dataset, folder.splits)
         config.save(folder.config)  # last: a folder that has it has all that resuming needs
         with log_to(folder.log):
-            return _run(folder, dataset, splits, backbone, config, on_epoch)
+            return _run(folder, dataset, splits, backbone, config, on_epoch, plan)
     except BaseException:
         if not folder.checkpoint.exists():
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -133,6 +140,7 @@ def _run(
     backbone: Backbone,
     config: TrainConfig,
     on_epoch: OnEpoch | None,
+    plan: Plan | None = None,
 ) -> Run:
     """Decode, fit, evaluate, draw."""
     clock = _Clock()
@@ -158,7 +166,12 @@ def _run(
     if config.head_start == "probe" and not folder.checkpoint.exists():
         start = start_head(model, batches, stage.class_weights)
         clock.lap("probe")
-    fitted = _fit(folder, model, batches, stage, on_epoch, start)
+    if plan is not None and plan.fitting_epochs() < config.epochs:
+        config = config.model_copy(update={"epochs": plan.fitting_epochs()})
+        config.save(folder.config)
+        stage = replace(stage, epochs=config.epochs)
+        say(f"note: getting ready took longer than planned; there is time for {config.epochs} epochs")
+    fitted = _fit(folder, model, batches, stage, on_epoch, start, plan.end_of_training if plan else None)
     clock.lap("train")
 
     if fitted.interrupted:
@@ -181,7 +194,7 @@ def _run(
         clock.seconds,
         fitted.interrupted,
     )
-    _save_metrics(folder, run, model)
+    _save_metrics(folder, run, model, plan)
     return run
 
 
@@ -205,6 +218,7 @@ def _fit(
     stage: Stage,
     on_epoch: OnEpoch | None,
     start: EpochRecord | None,
+    deadline: float | None,
 ) -> Fitted:
     checkpoints = Checkpoints(folder.checkpoint)
     history = checkpoints.history()
@@ -222,7 +236,7 @@ def _fit(
         if on_epoch is not None:
             on_epoch(record)
 
-    fitted = fit(model.tail, batches, stage, checkpoints, observe, start)
+    fitted = fit(model.tail, batches, stage, checkpoints, observe, start, deadline)
     save_history(fitted.history, folder.history)
     return fitted
 
@@ -253,7 +267,7 @@ def _record_unreadable(unreadable: Sequence[Unreadable], folder: RunFolder) -> N
         writer.writerows([item.path, item.reason] for item in unreadable)
 
 
-def _save_metrics(folder: RunFolder, run: Run, model: Model) -> None:
+def _save_metrics(folder: RunFolder, run: Run, model: Model, plan: Plan | None) -> None:
     values = {
         "figures_of": run.metrics.split,
         "test": run.test_metrics.to_dict() if run.test_metrics else None,
@@ -266,5 +280,6 @@ def _save_metrics(folder: RunFolder, run: Run, model: Model) -> None:
             "head": sum(parameter.numel() for parameter in model.tail.head.parameters()),
         },
         "seconds": run.seconds,
+        "planned_seconds": plan and {name: round(seconds, 3) for name, seconds in plan.seconds.items()},
     }
     folder.write_json(folder.metrics, values)

@@ -1,0 +1,163 @@
+"""A plan for a run of limited time: the best settings that this machine gets through in the limit."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from frostline.config import TrainConfig
+from frostline.data.dataset import Dataset
+from frostline.data.splits import Splits
+from frostline.errors import ConfigError
+from frostline.model.backbone import native_input
+from frostline.training.input_size import default_size
+from frostline.training.rates import Rates, measure_rates
+from frostline.training.setup import choose_augmentation
+from frostline.training.start import PROBE_PICTURES
+
+_FILL = 0.92
+"""Part of the time left that the estimates may take; the rest is for their error."""
+
+_GUESS_ERROR = 1.3
+"""Settings are measured only where the guess at their time is at most this many times the time left."""
+
+_DRAW_SECONDS = 4.0
+"""For what does not depend on the number of pictures: drawing and saving."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Settings that a plan chooses between."""
+
+    scale: float
+    """Of the default input size."""
+    trainable_layers: int
+    fewest_epochs: int
+
+
+LADDER = (
+    Rung(1, 60, 4),
+    Rung(1, 40, 4),
+    Rung(1, 20, 3),
+    Rung(1, 0, 0),
+    Rung(5 / 6, 0, 0),
+    Rung(2 / 3, 0, 0),
+)
+"""From the best to the quickest (docs/log.md). With no layer to train, the closed-form start is all."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Options for a run of limited time, with the seconds that each phase is estimated to take."""
+
+    config: TrainConfig
+    deadline: float
+    """When the run is to end, on the clock of `time.monotonic`."""
+    seconds: Mapping[str, float]
+    """By phase, named as in a run's `seconds`."""
+    epoch_seconds: float
+
+    @property
+    def total(self) -> float:
+        """Seconds of all phases."""
+        return sum(self.seconds.values())
+
+    @property
+    def end_of_training(self) -> float:
+        """When training is to end, on the same clock, so that time is left for what follows it."""
+        return self.deadline - self.seconds["evaluate"] - self.seconds["draw"]
+
+    def fitting_epochs(self) -> int:
+        """How many of the planned epochs fit into the time that is left for training now, at least one."""
+        return max(1, min(self.config.epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
+
+    def __str__(self) -> str:
+        """What is planned and what it is estimated to take, in one line."""
+        phases = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in self.seconds.items() if seconds >= 0.5)
+        return f"{_describe(self.config)}; estimated: {phases}; {self.total:,.0f} s in all"
+
+
+def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: float) -> Plan:
+    """Measure the machine, and choose the best settings with which a run ends by the deadline.
+
+    `deadline` is on the clock of `time.monotonic`. Options that were given stay as they are; those left open are
+    chosen from `LADDER`. Raises `ConfigError` where nothing fits, and what `measure_rates` raises.
+    """
+    rates: Rates | None = None
+    quickest: Plan | None = None
+    for candidate, fewest_epochs in _candidates(dataset, config):
+        if rates is not None:
+            guess = _plan(candidate, fewest_epochs, rates.at(candidate), splits, deadline)
+            if guess.total > _GUESS_ERROR * _left(deadline):
+                quickest = guess
+                continue
+        rates = measure_rates(dataset, splits, candidate)
+        quickest = _plan(candidate, fewest_epochs, rates, splits, deadline)
+        spare = _FILL * _left(deadline) - quickest.total
+        if spare >= 0:
+            epochs = min(candidate.epochs, fewest_epochs + int(spare / quickest.epoch_seconds))
+            return _plan(candidate, epochs, rates, splits, deadline)
+    assert quickest is not None, "the ladder is empty"
+    raise ConfigError(_too_short(config, quickest))
+
+
+def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainConfig, int]]:
+    """The settings of `LADDER` with the options that were given, each with the fewest epochs that make sense."""
+    given = {name for name in config.model_fields_set if getattr(config, name) is not None}
+    native_size, is_fixed = native_input(config.backbone)
+    usual_size = default_size(config.backbone, dataset)
+    seen = []
+    for rung in LADDER:
+        probe_alone = not rung.trainable_layers and config.head_start == "probe"
+        wanted: dict[str, Any] = {
+            "size": native_size if is_fixed else round(usual_size * rung.scale / 16) * 16,
+            "trainable_layers": rung.trainable_layers,
+            "features": "depths" if probe_alone and not is_fixed else "last",
+            "epochs": 0 if probe_alone else config.epochs,
+            "time_limit": None,
+        }
+        kept = given - {"time_limit"}
+        candidate = config.model_copy(update={name: value for name, value in wanted.items() if name not in kept})
+        if candidate not in seen:
+            seen.append(candidate)
+            yield candidate, candidate.epochs if "epochs" in given else min(rung.fewest_epochs, candidate.epochs)
+
+
+def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadline: float) -> Plan:
+    """What a run with these options and this many epochs takes at these rates."""
+    train, val, test = len(splits.train), len(splits.val), len(splits.test)
+    augmentation = choose_augmentation(config)
+    kept = config.cache and config.views != "fresh" and not augmentation.mixes
+    views = min(int(config.views), epochs) if kept and augmentation.varies else 1
+    each_epoch = 0.0 if kept else train / rates.trunk
+    epoch_seconds = each_epoch + train / rates.train + val / rates.body
+    probed = min(train, PROBE_PICTURES) if config.head_start == "probe" else 0
+    seconds = {
+        "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
+        "trunk": ((max(views, 1) * train if kept else probed) + val) / rates.trunk,
+        "probe": (probed + val) / rates.body + probed / rates.probe if probed else 0.0,
+        "train": epochs * epoch_seconds,
+        "evaluate": rates.setup_seconds + (val + test) * (1 / rates.decode + 1 / rates.trunk + 1 / rates.body),
+        "draw": _DRAW_SECONDS,
+    }
+    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds)
+
+
+def _left(deadline: float) -> float:
+    return deadline - time.monotonic()
+
+
+def _describe(config: TrainConfig) -> str:
+    if not config.epochs:
+        return f"a linear probe at {config.size} px"
+    return f"{config.epochs} epochs of the last {config.trainable_layers} layers at {config.size} px"
+
+
+def _too_short(config: TrainConfig, quickest: Plan) -> str:
+    assert config.time_limit is not None
+    limit = config.time_limit.total_seconds()
+    needed = (limit - _left(quickest.deadline) + quickest.total) / _FILL
+    return (
+        f"time_limit {limit:g}s is too short on this machine: {quickest}; "
+        f"give at least {-(-needed // 10) * 10:.0f}s, fewer pictures or a smaller backbone"
+    )

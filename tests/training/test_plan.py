@@ -1,0 +1,164 @@
+"""A plan fits into the time that there is, keeps what was given, and a run ends as planned."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import frostline
+from frostline.config import TrainConfig
+from frostline.data.dataset import Dataset
+from frostline.data.splits import Splits, make_splits
+from frostline.errors import ConfigError
+from frostline.training import plan as planning
+from frostline.training.plan import LADDER, make_plan
+from frostline.training.rates import Rates, measure_rates
+from frostline.training.run import resume, train
+
+MakeConfig = Callable[..., TrainConfig]
+
+RATES = Rates(
+    decode=1000,
+    trunk=500,
+    body=400,
+    train=100,
+    probe=5000,
+    setup_seconds=1,
+    size=64,
+    multiplications=tuple(1e6 for _ in range(140)),
+    trainable_layers=60,
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Dataset:
+    folder = tmp_path_factory.mktemp("plan") / "photos"
+    return frostline.load_dataset(write_pictures(folder, {"apple": 20, "leaf": 20, "sky": 20}))
+
+
+def splits_of(train: int) -> Splits:
+    bounds = [0, train, train + train // 10, train + train // 5]
+    return Splits(*(np.arange(start, stop) for start, stop in pairwise(bounds)))
+
+
+@pytest.fixture
+def scaled_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose rates follow from the multiplications alone."""
+    monkeypatch.setattr(planning, "measure_rates", lambda dataset, splits, config: RATES.at(config))
+
+
+def plan_for(dataset: Dataset, pictures: int, seconds: float, **options: Any) -> planning.Plan:
+    config = TrainConfig(time_limit=timedelta(seconds=seconds), **options)
+    return make_plan(dataset, splits_of(pictures), config, time.monotonic() + seconds)
+
+
+@pytest.mark.usefixtures("scaled_rates")
+def test_a_longer_limit_gives_better_settings_which_fit(dataset: Dataset) -> None:
+    found = []
+    for seconds in (120, 400, 1200, 3600, 36_000):
+        plan = plan_for(dataset, 10_000, seconds, head_width=0, head_start="probe")
+        assert plan.total <= seconds
+        assert plan.config.time_limit is None, "the run's own options are the plan itself"
+        layers, epochs = plan.config.trainable_layers, plan.config.epochs
+        assert isinstance(layers, int)
+        found.append((layers, epochs))
+    assert found == sorted(found)
+    assert found[0] == (0, 0)
+    assert found[-1] == (LADDER[0].trainable_layers, TrainConfig().epochs)
+
+
+@pytest.mark.usefixtures("scaled_rates")
+@pytest.mark.parametrize(
+    "given",
+    [{"size": 96}, {"epochs": 2}, {"trainable_layers": 20}, {"trainable_layers": 10, "size": 80, "epochs": 3}],
+)
+def test_what_was_given_stays(given: dict[str, Any], dataset: Dataset) -> None:
+    plan = plan_for(dataset, 2000, 1000, head_width=0, head_start="probe", **given)
+    assert {name: getattr(plan.config, name) for name in given} == given
+    assert plan.config.size is not None
+
+
+@pytest.mark.usefixtures("scaled_rates")
+def test_a_head_without_a_start_is_trained(dataset: Dataset) -> None:
+    plan = plan_for(dataset, 10_000, 200, head_start="random", head_width=16)
+    assert plan.config.epochs > 0
+
+
+@pytest.mark.usefixtures("scaled_rates")
+def test_views_that_are_not_kept_cost_the_trunk_in_each_epoch(dataset: Dataset) -> None:
+    kept = plan_for(dataset, 2000, 1000, epochs=4, trainable_layers=20, size=64, augment="light")
+    fresh = plan_for(dataset, 2000, 1000, epochs=4, trainable_layers=20, size=64, augment="light", views="fresh")
+    rates = RATES.at(kept.config)
+    assert fresh.epoch_seconds - kept.epoch_seconds == pytest.approx(2000 / rates.trunk)
+    assert kept.seconds["trunk"] == pytest.approx((4 * 2000 + 200) / rates.trunk)
+
+
+@pytest.mark.usefixtures("scaled_rates")
+def test_too_short_a_limit_is_named_with_one_that_is_not(dataset: Dataset) -> None:
+    with pytest.raises(
+        ConfigError, match=r"time_limit 5s is too short on this machine: .*; give at least (\d+)s"
+    ) as caught:
+        plan_for(dataset, 10_000, 5, head_width=0, head_start="probe")
+    enough = float(str(caught.value).split("at least ")[1].split("s")[0])
+    assert plan_for(dataset, 10_000, enough, head_width=0, head_start="probe").total <= enough
+
+
+def test_a_guess_at_the_same_settings_is_the_measurement_itself() -> None:
+    assert RATES.at(TrainConfig(size=64, trainable_layers=60)) == RATES
+
+
+def test_more_pixels_cost_in_proportion_and_a_deeper_line_moves_work_to_the_tail() -> None:
+    larger = RATES.at(TrainConfig(size=128, trainable_layers=60))
+    assert larger.trunk == pytest.approx(RATES.trunk / 4, rel=1e-3)
+    assert larger.train == pytest.approx(RATES.train / 4, rel=1e-3)
+    deeper = RATES.at(TrainConfig(size=64, trainable_layers="all"))
+    assert deeper.train < RATES.train
+    assert deeper.trunk > RATES.trunk
+
+
+def test_rates_are_measured_on_pictures_that_can_be_read(dataset: Dataset, tiny_config: MakeConfig) -> None:
+    broken = Path(dataset.source) / "apple" / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    try:
+        with_broken = frostline.load_dataset(dataset.source)
+        rates = measure_rates(with_broken, make_splits(with_broken, seed=0), tiny_config())
+    finally:
+        broken.unlink()
+    assert min(rates.decode, rates.trunk, rates.body, rates.train, rates.probe, rates.setup_seconds) > 0
+    assert rates.trainable_layers == 6
+    assert sum(rates.multiplications) > 0
+
+
+def test_a_planned_run_keeps_its_plan_and_is_repeated_without_one(
+    dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "measure_rates", lambda *arguments: replace(RATES, multiplications=(1.0,) * 12))
+    config = tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=2, head_width=0, head_start="probe")
+    run = train(dataset, config)
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    assert set(metrics["planned_seconds"]) == set(metrics["seconds"])
+    saved = TrainConfig.make(file=run.folder / "config.yaml")
+    assert (saved.time_limit, saved.epochs, saved.size) == (None, 2, 64)
+    with pytest.raises(ConfigError, match="is finished"):
+        resume(run.folder)
+
+
+def test_epochs_that_no_longer_fit_are_left_out_before_training(
+    dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: float) -> planning.Plan:
+        seconds = {"evaluate": 0.0, "draw": 0.0}
+        return planning.Plan(config.model_copy(update={"time_limit": None}), time.monotonic(), seconds, 1.0)
+
+    monkeypatch.setattr("frostline.training.run.make_plan", late_plan)
+    run = train(dataset, tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=3))
+    assert run.history[-1].epoch == 1
+    assert TrainConfig.make(file=run.folder / "config.yaml").epochs == 1
+    assert not run.interrupted

@@ -1,13 +1,25 @@
 """Writes docs/options.md from TrainConfig: `python docs/make_options.py`."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ByteSize
 
-from frostline.config import RECIPES, TrainConfig, default_text
+from frostline.config import TrainConfig, default_text
+from frostline.recipes import RECIPES
 
 PAGE = Path(__file__).with_name("options.md")
+
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "yes or no",
+    Path: "path",
+    ByteSize: "size",
+    timedelta: "time",
+}
 
 _INTRODUCTION = """# Options of a training
 
@@ -31,7 +43,7 @@ def options_page() -> str:
     lines.append("## Recipes\n")
     for recipe, values in RECIPES.items():
         settings = ", ".join(f"`{name}: {value}`" for name, value in values.items())
-        lines.append(f"- `{recipe}`: {settings}")
+        lines.append(f"- `{recipe}`: {settings or 'the defaults'}")
     return "\n".join(lines) + "\n"
 
 
@@ -40,10 +52,8 @@ def _values(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     members = [member for member in get_args(annotation) if member is not type(None)]
     if members and not isinstance(annotation, type):
-        return " or ".join(_values(member) for member in members if not hasattr(member, "description"))
-    return {int: "whole number", float: "number", bool: "yes or no", Path: "path", ByteSize: "size"}.get(
-        annotation, "text"
-    )
+        return " or ".join(_values(member) for member in members if member in _WORDS or get_origin(member))
+    return _WORDS.get(annotation, "text")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def tiny_config() -> Callable[..., TrainConfig]:
 
     def make(**options: Any) -> TrainConfig:
         quick = {"backbone": TINY_BACKBONE, "weights": "none", "size": 64, "epochs": 2, "batch_size": 8}
-        return TrainConfig.make(**{**quick, "trainable_layers": 6, "device": "cpu", **options})
+        tail = {"trainable_layers": 6, "batch_norm": "adapt", "head_width": 32}
+        return TrainConfig.make(**{**quick, **tail, "device": "cpu", **options})
 
     return make
 
@@ -105,7 +106,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("finished")
     photos = write_pictures(place / "photos", {"apple": 20, "leaf": 20, "sky": 20})
     quick = ["--backbone", TINY_BACKBONE, "--weights", "none", "--size", 64, "--epochs", 1, "--device", "cpu"]
-    done = run_command("train", photos, *quick, "--runs-dir", place / "runs")
+    done = run_command("train", photos, *quick, "--head-width", 32, "--runs-dir", place / "runs")
     assert done.returncode == 0, done.stderr
     (place / "stdout.txt").write_text(done.stdout, encoding="utf-8")
     (place / "stderr.txt").write_text(done.stderr, encoding="utf-8")

@@ -19,20 +19,21 @@ from pydantic import ByteSize
 from rich.table import Table
 
 from frostline.cli_output import print_table
-from frostline.config import RECIPES, TrainConfig
+from frostline.config import TrainConfig
 from frostline.data.named.registry import NAMED
 from frostline.errors import FrostlineError
+from frostline.recipes import RECIPES
 from frostline.results.predictions import load_predictions
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = ["backbones", "cache", "datasets", "evaluate", "layers", "predict", "train"]
 RUN = Path("runs/photos-test_efficientnet-1")
-TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1)
+TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1, "--head-width", 32)
 
 ALL_OPTIONS: dict[str, Any] = {
     **{"data_dir": Path("data"), "val_fraction": 0.25, "test_fraction": 0.5, "splits": Path("splits.csv")},
     **{"skip_unreadable": True, "resize_mode": "stretch", "backbone": "resnet18", "weights": "none"},
-    **{"trainable_layers": "all", "batch_norm": "freeze", "head_width": 0, "head_activation": "gelu", "dropout": 0.0},
+    **{"trainable_layers": "all", "batch_norm": "adapt", "head_width": 16, "head_activation": "gelu", "dropout": 0.5},
     **{"size": 32, "augment": "none", "rotation": 1.0, "shift": 0.5, "shear": 2.0, "zoom": 0.25},
     **{"horizontal_flip": False, "random_erasing": 0.5, "mixup": 0.5, "cutmix": 1.0, "epochs": 3, "batch_size": 2},
     **{"optimizer": "sgd", "learning_rate": 1e-5, "head_lr_multiplier": 10.0, "layer_decay": 0.5},
@@ -40,9 +41,10 @@ ALL_OPTIONS: dict[str, Any] = {
     **{"clip_norm": 1.0, "class_weights": "balanced", "patience": 2, "device": "cpu", "precision": "bfloat16"},
     **{
         "features": "depths",
-        "head_start": "probe",
+        "head_start": "random",
         "views": "fresh",
         "activation_precision": "float32",
+        "trunk_precision": "int8",
         "cache": False,
         "cache_limit": ByteSize(3_000_000),
     },
@@ -111,7 +113,7 @@ def test_train_help_has_every_option(cli: Cli) -> None:
             assert f"--{name.replace('_', '-')} " in f"{shown} ".replace(",", " "), name
             assert str(field.description) in shown, name
     assert "--seed INTEGER Seed of the split, the views, the batches and the new layers. [default: 0]" in shown
-    assert "--label-smoothing NUMBER Label smoothing. [default: 0.0]" in shown
+    assert "--label-smoothing NUMBER Label smoothing. [default: 0.1]" in shown
 
 
 def test_every_option_reaches_the_training(configured: Callable[..., TrainConfig]) -> None:

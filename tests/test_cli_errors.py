@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 WritePictures = Callable[..., Path]
 RUN = Path("runs/photos-test_efficientnet-1")
-TINY = "--backbone test_efficientnet --weights none --size 64 --epochs 2 --device cpu"
+TINY = "--backbone test_efficientnet --weights none --size 64 --epochs 2 --head-width 256 --device cpu"
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,10 @@ CASES = [
     ),
     ("layers test_efficientnet --size 5", 2, "invalid value for '--size': should be greater than or equal to 16"),
     ("train photos --recipe clasic", 2, "unknown recipe 'clasic'; did you mean classic?"),
-    ("train photos --recipe=", 2, "unknown recipe ''; there is classic"),
+    ("train photos --recipe=", 2, "unknown recipe ''; there is fast, classic"),
     (f"train photos {TINY} --trainable-layers 9999", 2, "trainable_layers is 9999, but the backbone has 43 layers"),
+    ("train photos --trunk-precision int4", 2, "invalid value for '--trunk-precision': should be 'float32' or 'int8'"),
+    (f"train photos {TINY} --trunk-precision int8 --trainable-layers all", 2, "int8 has no trunk to run: all layers"),
     # configuration files
     ("train photos --config none.yaml", 2, "cannot read the configuration none.yaml: No such file or directory"),
     ("train photos --config photos", 2, "cannot read the configuration photos: Is a directory"),
@@ -178,6 +180,27 @@ def test_no_gpu(cli: Cli, place: Path, tmp_path: Path, monkeypatch: pytest.Monke
     done = cli("train", place / "photos", *arguments)
     assert done.returncode == 2
     assert error_line(done) == "device cuda is not available on this machine: use --device cpu, or auto"
+
+
+def test_int8_without_its_package(cli: Cli, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frostline.model.engines.find_spec", lambda name: None)
+    done = cli("train", place / "photos", *TINY.split(), "--trunk-precision", "int8", "--runs-dir", tmp_path)
+    assert done.returncode == 2
+    assert error_line(done) == "trunk_precision int8 comes with the package nncf: pip install 'frostline[int8]'"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_where_openvino_cannot_run_the_network(
+    cli: Cli, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr("frostline.model.engines._convert", refuse)
+    done = cli("train", place / "photos", *TINY.split(), "--trunk-precision", "int8", "--runs-dir", tmp_path)
+    assert done.returncode == 2
+    assert error_line(done).endswith("what OpenVINO can run, not for this network: no such operation; leave it out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_weights_without_a_network(cli: Cli, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

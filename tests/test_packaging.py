@@ -26,6 +26,7 @@ LAYERS = (
     "files",
     "progress",
     "_torchvision",
+    "recipes",
     "config",
     "data",
     "results",
@@ -145,7 +146,8 @@ def test_data_and_results_leave_torch_alone(folder: str) -> None:
 
 def test_source_imports_only_what_is_declared() -> None:
     project = read_project()
-    lines = [*project["dependencies"], *project["optional-dependencies"]["solar-cells"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["int8"], *extras["solar-cells"]]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     owners = packages_distributions()
     for path in MODULES:

@@ -15,8 +15,9 @@ from rich.table import Column, Table
 from frostline import __version__
 from frostline.cli_options import ConfigCommand, config_options, new_file
 from frostline.cli_output import counted, print_json, print_metrics, print_run, print_table
-from frostline.config import RECIPES, TrainConfig
+from frostline.config import TrainConfig
 from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
+from frostline.recipes import RECIPES
 
 if TYPE_CHECKING:
     from frostline.data.dataset import SplitName

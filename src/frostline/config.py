@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, Va
 
 from frostline.errors import ConfigError
 from frostline.files import atomic_write
+from frostline.recipes import RECIPES
 
 
 def default_text(default: Any) -> str:
@@ -60,25 +61,27 @@ class TrainConfig(BaseModel):
     weights: str | None = _option(
         None, "Model", "File of pretrained weights (safetensors, or torch), or none to train from scratch."
     )
-    trainable_layers: Annotated[int, Field(ge=0)] | Literal["all"] = _option(
-        20, "Model", "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning."
+    trainable_layers: Annotated[int, Field(ge=0)] | Literal["all"] | None = _option(
+        None,
+        "Model",
+        "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning; else 43% of them.",
     )
     batch_norm: Literal["adapt", "freeze"] = _option(
-        "adapt", "Model", "What batch norm above the frost line does: adapt to the pictures, or stay frozen."
+        "freeze", "Model", "What batch norm above the frost line does: adapt to the pictures, or stay frozen."
     )
     features: Literal["last", "depths"] = _option(
         "last", "Model", "What the head sees: the backbone's last features, or its pooled maps of all depths too."
     )
-    head_width: int = _option(256, "Model", "Width of the head's hidden layer; 0 is a plain linear head.", ge=0)
+    head_width: int = _option(0, "Model", "Width of the head's hidden layer; 0 is a plain linear head.", ge=0)
     head_activation: Literal["relu", "gelu", "silu", "tanh"] = _option(
         "relu", "Model", "Activation of the head's hidden layer."
     )
-    head_start: Literal["random", "probe"] = _option(
-        "random",
+    head_start: Literal["random", "probe"] | None = _option(
+        None,
         "Model",
-        "What the head starts from: random weights, or the linear probe of the features (for head_width 0).",
+        "What the head starts from: random weights, or the linear probe of the features; else probe for a linear head.",
     )
-    dropout: float = _option(0.3, "Model", "Dropout before the head's last layer.", ge=0, lt=1)
+    dropout: float = _option(0.0, "Model", "Dropout before the head's last layer.", ge=0, lt=1)
     size: int | None = _option(
         None, "Model", "Side of the network's input in pixels; else from the backbone and the pictures.", ge=16, le=2048
     )
@@ -104,8 +107,11 @@ class TrainConfig(BaseModel):
         "fresh: each epoch sees new ones, which takes the trunk anew.",
     )
 
-    epochs: int = _option(
-        12, "Training", "How often the training pictures are seen; 0 leaves the linear probe as it is.", ge=0
+    epochs: int | None = _option(
+        None,
+        "Training",
+        "How often the training pictures are seen, 0 for the linear probe alone; else 5 to 12, by their number.",
+        ge=0,
     )
     batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = _option("adamw", "Training", "The optimiser.")
@@ -120,7 +126,7 @@ class TrainConfig(BaseModel):
         "cosine", "Training", "How the learning rate changes over the training."
     )
     warmup_epochs: float = _option(1.0, "Training", "Epochs of rising learning rate before cosine.", ge=0)
-    label_smoothing: float = _option(0.0, "Training", "Label smoothing.", ge=0, lt=1)
+    label_smoothing: float = _option(0.1, "Training", "Label smoothing.", ge=0, lt=1)
     clip_norm: float | None = _option(None, "Training", "Largest norm of the gradient.", gt=0)
     class_weights: Literal["none", "balanced"] = _option(
         "none", "Training", "Weigh each class's loss by the inverse of its frequency."
@@ -135,6 +141,12 @@ class TrainConfig(BaseModel):
     )
     activation_precision: Literal["float16", "float32"] = _option(
         "float16", "Machine", "Number format that the trunk's output is rounded to, and kept in."
+    )
+    trunk_precision: Literal["float32", "int8"] = _option(
+        "float32",
+        "Machine",
+        "Number format that the trunk computes in while training. int8 is for a CPU, with frostline[int8]; the "
+        "classifier stays in float32, and what that difference costs is said first.",
     )
     cache: bool = _option(True, "Machine", "Keep the trunk's output on disk, for later epochs and later runs.")
     cache_limit: ByteSize = _option(
@@ -164,6 +176,11 @@ class TrainConfig(BaseModel):
     def _path_as_text(self, value: Path | None) -> str | None:
         return None if value is None else str(value)
 
+    @property
+    def starts_with_probe(self) -> bool:
+        """Whether the head starts from the linear probe of the features."""
+        return self.head_width == 0 if self.head_start is None else self.head_start == "probe"
+
     @classmethod
     def make(cls, *, recipe: str | None = None, file: str | Path | None = None, **options: Any) -> Self:
         """Defaults, changed by a recipe, changed by a YAML file, changed by options. Raises `ConfigError`.
@@ -189,38 +206,6 @@ class TrainConfig(BaseModel):
         """Write every option to a YAML file that `make(file=path)` reads."""
         with atomic_write(path) as stream:
             yaml.safe_dump(self.model_dump(), stream, sort_keys=False, allow_unicode=True)
-
-
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "classic": {
-        "backbone": "mobilenetv2_100",
-        "trainable_layers": 20,
-        "size": 96,
-        "augment": "medium",
-        "views": "fresh",
-        "optimizer": "adam",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.0,
-        "schedule": "cosine",
-        "label_smoothing": 0.1,
-        "epochs": 20,
-        "batch_size": 64,
-    },
-    "quick": {
-        "trainable_layers": 0,
-        "features": "depths",
-        "head_width": 0,
-        "head_start": "probe",
-        "augment": "none",
-        "epochs": 0,
-    },
-}
-"""The named recipes.
-
-`classic` is the published one for CIFAR-10, MobileNetV2 and its last 20 layers. Its learning rate falls to 0 and labels
-are smoothed, which on validation pictures ends higher, in 20 epochs instead of 30 (docs/log.md). `quick` is a linear
-probe of the features of all depths: each picture goes through the network once.
-"""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

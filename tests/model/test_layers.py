@@ -58,10 +58,11 @@ def test_trunk_then_body_equals_the_whole_network(graph: LayerGraph, trainable: 
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("trainable", [0, 1, 20, "all"])
+@pytest.mark.parametrize("trainable", [0, 1, 20, "all", None])
 def test_exactly_the_last_layers_train(graph: LayerGraph, trainable: TrainableLayers) -> None:
     frozen = freeze_below(graph, trainable, "adapt")
-    wanted = len(graph.layers) if trainable == "all" else trainable
+    shares: dict[TrainableLayers, float] = {"all": 1.0, None: 0.43}
+    wanted = round(shares[trainable] * len(graph.layers)) if trainable in shares else int(str(trainable))
     above = sum(layer.parameters for layer in graph.layers[len(graph.layers) - wanted :])
     total = sum(parameter.numel() for parameter in graph.module.parameters())
     assert frozen.first_trainable == len(graph.layers) - wanted

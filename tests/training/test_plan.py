@@ -18,7 +18,8 @@ from frostline.data.dataset import Dataset
 from frostline.data.splits import Splits, make_splits
 from frostline.errors import ConfigError
 from frostline.training import plan as planning
-from frostline.training.plan import LADDER, make_plan
+from frostline.training.defaults import MOST_EPOCHS
+from frostline.training.plan import make_plan
 from frostline.training.rates import Rates, measure_rates
 from frostline.training.run import resume, train
 
@@ -63,7 +64,7 @@ def plan_for(dataset: Dataset, pictures: int, seconds: float, **options: Any) ->
 def test_a_longer_limit_gives_better_settings_which_fit(dataset: Dataset) -> None:
     found = []
     for seconds in (120, 400, 1200, 3600, 36_000):
-        plan = plan_for(dataset, 10_000, seconds, head_width=0, head_start="probe")
+        plan = plan_for(dataset, 10_000, seconds)
         assert plan.total <= seconds
         assert plan.config.time_limit is None, "the run's own options are the plan itself"
         layers, epochs = plan.config.trainable_layers, plan.config.epochs
@@ -71,7 +72,7 @@ def test_a_longer_limit_gives_better_settings_which_fit(dataset: Dataset) -> Non
         found.append((layers, epochs))
     assert found == sorted(found)
     assert found[0] == (0, 0)
-    assert found[-1] == (LADDER[0].trainable_layers, TrainConfig().epochs)
+    assert found[-1] == (60, MOST_EPOCHS)
 
 
 @pytest.mark.usefixtures("scaled_rates")
@@ -80,7 +81,7 @@ def test_a_longer_limit_gives_better_settings_which_fit(dataset: Dataset) -> Non
     [{"size": 96}, {"epochs": 2}, {"trainable_layers": 20}, {"trainable_layers": 10, "size": 80, "epochs": 3}],
 )
 def test_what_was_given_stays(given: dict[str, Any], dataset: Dataset) -> None:
-    plan = plan_for(dataset, 2000, 1000, head_width=0, head_start="probe", **given)
+    plan = plan_for(dataset, 2000, 1000, **given)
     assert {name: getattr(plan.config, name) for name in given} == given
     assert plan.config.size is not None
 
@@ -88,7 +89,7 @@ def test_what_was_given_stays(given: dict[str, Any], dataset: Dataset) -> None:
 @pytest.mark.usefixtures("scaled_rates")
 def test_a_head_without_a_start_is_trained(dataset: Dataset) -> None:
     plan = plan_for(dataset, 10_000, 200, head_start="random", head_width=16)
-    assert plan.config.epochs > 0
+    assert plan.epochs > 0
 
 
 @pytest.mark.usefixtures("scaled_rates")
@@ -105,9 +106,9 @@ def test_too_short_a_limit_is_named_with_one_that_is_not(dataset: Dataset) -> No
     with pytest.raises(
         ConfigError, match=r"time_limit 5s is too short on this machine: .*; give at least (\d+)s"
     ) as caught:
-        plan_for(dataset, 10_000, 5, head_width=0, head_start="probe")
+        plan_for(dataset, 10_000, 5)
     enough = float(str(caught.value).split("at least ")[1].split("s")[0])
-    assert plan_for(dataset, 10_000, enough, head_width=0, head_start="probe").total <= enough
+    assert plan_for(dataset, 10_000, enough).total <= enough
 
 
 def test_a_guess_at_the_same_settings_is_the_measurement_itself() -> None:
@@ -140,7 +141,7 @@ def test_a_planned_run_keeps_its_plan_and_is_repeated_without_one(
     dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "measure_rates", lambda *arguments: replace(RATES, multiplications=(1.0,) * 12))
-    config = tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=2, head_width=0, head_start="probe")
+    config = tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=2)
     run = train(dataset, config)
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert set(metrics["planned_seconds"]) == set(metrics["seconds"])
@@ -155,7 +156,7 @@ def test_epochs_that_no_longer_fit_are_left_out_before_training(
 ) -> None:
     def late_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: float) -> planning.Plan:
         seconds = {"evaluate": 0.0, "draw": 0.0}
-        return planning.Plan(config.model_copy(update={"time_limit": None}), time.monotonic(), seconds, 1.0)
+        return planning.Plan(config.model_copy(update={"time_limit": None}), time.monotonic(), seconds, 3, 1.0)
 
     monkeypatch.setattr("frostline.training.run.make_plan", late_plan)
     run = train(dataset, tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=3))

@@ -89,7 +89,7 @@ def test_the_recipe_quick_saves_a_classifier_of_all_depths(
 
 
 def test_fine_tuning_goes_on_from_the_probe(dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path) -> None:
-    options = {"trainable_layers": 6, "runs_dir": tmp_path / "runs", **PROBE}
+    options = {"trainable_layers": 6, "label_smoothing": 0, "runs_dir": tmp_path / "runs", **PROBE}
     tuned = train(dataset, tiny_config(epochs=2, **options))
     probe = train(dataset, tiny_config(epochs=0, **options))
     assert [record.epoch for record in tuned.history] == [0, 1, 2]
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_own_start(
     [
         ({"head_start": "probe"}, "--head-width 0"),
         ({"epochs": 0}, "nothing is trained"),
-        ({"epochs": 0, "head_width": 0}, "nothing is trained"),
+        ({"epochs": 0, "head_width": 0, "head_start": "random"}, "nothing is trained"),
     ],
 )
 def test_options_that_leave_no_start_are_refused(

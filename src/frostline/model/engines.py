@@ -1,15 +1,20 @@
 """Engines that run a frozen network, or a part of one: no gradients, statistics unchanged."""
 
 import logging
+import sys
 import warnings
+from collections.abc import Iterable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from frostline.errors import ConfigError
 from frostline.model.frost_line import channels_last
+from frostline.model.quantise import digest, quantise
 
 OPENVINO_BATCH = 16
 """Inputs in one request to OpenVINO, which is fastest with small batches."""
@@ -23,7 +28,7 @@ class Engine(Protocol):
 
     name: str
     version: str
-    """Of the library that computes: two engines of one name and version give the same output on one machine."""
+    """Of what computes: two engines of one name and version, for one module, give the same output on one machine."""
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """From inputs, float32 (N, ...), to outputs, float32 (N, ...), on the same device."""
@@ -42,6 +47,26 @@ def make_engine(module: nn.Module, shape: tuple[int, ...], device: torch.device)
     except RuntimeError as error:
         logging.getLogger(__name__).warning("OpenVINO cannot run this network, torch does: %s", error)
         return TorchEngine(module)
+
+
+def make_quantisable_engine(module: nn.Module, shape: tuple[int, ...], device: torch.device) -> "OpenVinoEngine":
+    """The engine of `make_engine`, for a module that `OpenVinoEngine` can run in 8 bits too.
+
+    Raises `ConfigError`, in the words of `--trunk-precision`, where it cannot.
+    """
+    if device.type != "cpu":
+        raise ConfigError(f"trunk_precision int8 is for the CPU, not for {device.type}: give --device cpu with it")
+    if not any(True for _ in module.parameters()):
+        raise ConfigError("trunk_precision int8 has no trunk to run: all layers train; give fewer --trainable-layers")
+    if find_spec("nncf") is None:
+        raise ConfigError("trunk_precision int8 comes with the package nncf: pip install 'frostline[int8]'")
+    try:
+        return OpenVinoEngine(module, shape)
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"trunk_precision int8 is for what OpenVINO can run, not for this network: {reason}; leave it out"
+        ) from error
 
 
 class TorchEngine:
@@ -81,25 +106,29 @@ class PatientEngine:
 
 
 class OpenVinoEngine:
-    """Runs a module in OpenVINO, in float32, converted straight from torch.
+    """Runs a module in OpenVINO, converted straight from torch, in float32 or in 8 bits.
 
     Every request holds `OPENVINO_BATCH` inputs, the last one of a batch filled up with zeros, so that an input has the
     same output, bit for bit, whatever else is in its batch.
     """
 
-    name = "openvino"
-
-    def __init__(self, module: nn.Module, shape: tuple[int, ...]) -> None:
-        import openvino
-
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], calibration: Iterable[Tensor] | None = None) -> None:
+        """`calibration` is for 8 bits: inputs, float32 (1, *shape), that each operation's range is measured on."""
+        openvino = import_openvino()
         example = torch.zeros(2, *shape)
         with torch.no_grad():
             self._shape = tuple(module.eval()(example).shape[1:])
         model = _convert(module, example)
+        self.name = "openvino"
+        self.version: str = openvino.get_version()
+        if calibration is not None:
+            model.reshape({0: openvino.PartialShape([1, *shape])})
+            model = quantise(model, calibration)
+            self.name = "openvino-int8"
+            self.version += f" {digest(model)}"
         model.reshape({0: openvino.PartialShape([OPENVINO_BATCH, *shape])})
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
         compiled = openvino.Core().compile_model(model, "CPU", settings)
-        self.version: str = openvino.get_version()
         self._queue = openvino.AsyncInferQueue(compiled)
         self._queue.set_callback(_keep_output)
 
@@ -116,6 +145,14 @@ class OpenVinoEngine:
             self._queue.start_async({0: chunk}, userdata=rows, share_inputs=True)
         self._queue.wait_all()
         return torch.from_numpy(outputs)
+
+
+def import_openvino() -> Any:
+    """OpenVINO, kept from its package for usage statistics, which reports the mere import to Intel."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def _convert(module: nn.Module, example: Tensor) -> Any:

@@ -12,8 +12,12 @@ from frostline.errors import ConfigError
 from frostline.model.depthwise import with_quick_depthwise
 from frostline.model.layers import Layer, LayerGraph, owned_parameters
 
-TrainableLayers = int | Literal["all"]
+TrainableLayers = int | Literal["all"] | None
+"""How many of the last layers train; None is `TRAINABLE_SHARE` of them."""
 BatchNormMode = Literal["adapt", "freeze"]
+
+TRAINABLE_SHARE = 0.43
+"""Part of a backbone's layers that train by default: 60 of the 140 of EfficientNet-Lite0."""
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -98,7 +102,7 @@ def freeze_below(graph: LayerGraph, trainable_layers: TrainableLayers, batch_nor
     statistics and parameters. Raises `ConfigError` where the backbone has fewer layers.
     """
     count = len(graph.layers)
-    wanted = count if trainable_layers == "all" else trainable_layers
+    wanted = count_trainable(trainable_layers, count)
     if wanted > count:
         raise ConfigError(f"trainable_layers is {wanted}, but the backbone has {count} layers; give at most {count}")
     first = count - wanted
@@ -116,6 +120,13 @@ def freeze_below(graph: LayerGraph, trainable_layers: TrainableLayers, batch_nor
         cut,
         frozen_norms,
     )
+
+
+def count_trainable(trainable_layers: TrainableLayers, count: int) -> int:
+    """How many of `count` layers train."""
+    if trainable_layers is None:
+        return round(TRAINABLE_SHARE * count)
+    return count if trainable_layers == "all" else trainable_layers
 
 
 def _boundary(graph: LayerGraph, first: int) -> int:

@@ -10,9 +10,11 @@ from frostline.data.dataset import Dataset
 from frostline.data.splits import Splits
 from frostline.errors import ConfigError
 from frostline.model.backbone import native_input
-from frostline.training.input_size import default_size
+from frostline.model.frost_line import TRAINABLE_SHARE
+from frostline.model.layers import trace_layers
+from frostline.training.defaults import MOST_EPOCHS, default_size
 from frostline.training.rates import Rates, measure_rates
-from frostline.training.setup import choose_augmentation
+from frostline.training.setup import choose_augmentation, load_configured_backbone
 from frostline.training.start import PROBE_PICTURES
 
 _FILL = 0.92
@@ -31,14 +33,15 @@ class Rung:
 
     scale: float
     """Of the default input size."""
-    trainable_layers: int
+    trainable_share: float
+    """Of the backbone's layers."""
     fewest_epochs: int
 
 
 LADDER = (
-    Rung(1, 60, 4),
-    Rung(1, 40, 4),
-    Rung(1, 20, 3),
+    Rung(1, TRAINABLE_SHARE, 4),
+    Rung(1, TRAINABLE_SHARE * 2 / 3, 4),
+    Rung(1, TRAINABLE_SHARE / 3, 3),
     Rung(1, 0, 0),
     Rung(5 / 6, 0, 0),
     Rung(2 / 3, 0, 0),
@@ -55,6 +58,7 @@ class Plan:
     """When the run is to end, on the clock of `time.monotonic`."""
     seconds: Mapping[str, float]
     """By phase, named as in a run's `seconds`."""
+    epochs: int
     epoch_seconds: float
 
     @property
@@ -69,7 +73,7 @@ class Plan:
 
     def fitting_epochs(self) -> int:
         """How many of the planned epochs fit into the time that is left for training now, at least one."""
-        return max(1, min(self.config.epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
+        return max(1, min(self.epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
 
     def __str__(self) -> str:
         """What is planned and what it is estimated to take, in one line."""
@@ -85,7 +89,7 @@ def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: f
     """
     rates: Rates | None = None
     quickest: Plan | None = None
-    for candidate, fewest_epochs in _candidates(dataset, config):
+    for candidate, fewest_epochs, most_epochs in _candidates(dataset, config):
         if rates is not None:
             guess = _plan(candidate, fewest_epochs, rates.at(candidate), splits, deadline)
             if guess.total > _GUESS_ERROR * _left(deadline):
@@ -95,32 +99,38 @@ def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: f
         quickest = _plan(candidate, fewest_epochs, rates, splits, deadline)
         spare = _FILL * _left(deadline) - quickest.total
         if spare >= 0:
-            epochs = min(candidate.epochs, fewest_epochs + int(spare / quickest.epoch_seconds))
+            epochs = min(most_epochs, fewest_epochs + int(spare / quickest.epoch_seconds))
             return _plan(candidate, epochs, rates, splits, deadline)
     assert quickest is not None, "the ladder is empty"
     raise ConfigError(_too_short(config, quickest))
 
 
-def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainConfig, int]]:
-    """The settings of `LADDER` with the options that were given, each with the fewest epochs that make sense."""
+def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainConfig, int, int]]:
+    """The settings of `LADDER` with the options that were given, each with the fewest and the most epochs."""
     given = {name for name in config.model_fields_set if getattr(config, name) is not None}
+    layers = _count_layers(dataset, config)
     native_size, is_fixed = native_input(config.backbone)
     usual_size = default_size(config.backbone, dataset)
     seen = []
     for rung in LADDER:
-        probe_alone = not rung.trainable_layers and config.head_start == "probe"
+        probe_alone = not rung.trainable_share and config.starts_with_probe
         wanted: dict[str, Any] = {
             "size": native_size if is_fixed else round(usual_size * rung.scale / 16) * 16,
-            "trainable_layers": rung.trainable_layers,
+            "trainable_layers": round(rung.trainable_share * layers),
             "features": "depths" if probe_alone and not is_fixed else "last",
-            "epochs": 0 if probe_alone else config.epochs,
-            "time_limit": None,
         }
-        kept = given - {"time_limit"}
-        candidate = config.model_copy(update={name: value for name, value in wanted.items() if name not in kept})
+        chosen = {name: value for name, value in wanted.items() if name not in given}
+        candidate = config.model_copy(update={**chosen, "time_limit": None})
         if candidate not in seen:
             seen.append(candidate)
-            yield candidate, candidate.epochs if "epochs" in given else min(rung.fewest_epochs, candidate.epochs)
+            most = 0 if probe_alone else MOST_EPOCHS
+            fewest = min(rung.fewest_epochs, most)
+            yield candidate, *((fewest, most) if config.epochs is None else (config.epochs, config.epochs))
+
+
+def _count_layers(dataset: Dataset, config: TrainConfig) -> int:
+    backbone, _ = load_configured_backbone(dataset, config)
+    return len(trace_layers(backbone.module, backbone.size).layers)
 
 
 def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadline: float) -> Plan:
@@ -131,16 +141,16 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     views = min(int(config.views), epochs) if kept and augmentation.varies else 1
     each_epoch = 0.0 if kept else train / rates.trunk
     epoch_seconds = each_epoch + train / rates.train + val / rates.body
-    probed = min(train, PROBE_PICTURES) if config.head_start == "probe" else 0
+    probed = min(train, PROBE_PICTURES) if config.starts_with_probe else 0
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
         "trunk": ((max(views, 1) * train if kept else probed) + val) / rates.trunk,
-        "probe": (probed + val) / rates.body + probed / rates.probe if probed else 0.0,
+        **({"probe": (probed + val) / rates.body + probed / rates.probe} if probed else {}),
         "train": epochs * epoch_seconds,
         "evaluate": rates.setup_seconds + (val + test) * (1 / rates.decode + 1 / rates.trunk + 1 / rates.body),
         "draw": _DRAW_SECONDS,
     }
-    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds)
+    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epochs, epoch_seconds)
 
 
 def _left(deadline: float) -> float:

@@ -16,6 +16,7 @@ from frostline.data.dataset import Dataset
 from frostline.data.decode import UnreadablePictureError
 from frostline.data.pixels import read_pixels
 from frostline.data.splits import Splits
+from frostline.model.frost_line import count_trainable
 from frostline.model.layers import Layer
 from frostline.results.history import EpochRecord
 from frostline.training.batches import ActivationBatches, Batch
@@ -58,12 +59,11 @@ class Rates:
     def at(self, config: TrainConfig) -> "Rates":
         """A guess at the rates with the size and the frost line of these options, by the multiplications."""
         size = config.size or self.size
-        layers = len(self.multiplications) if config.trainable_layers == "all" else config.trainable_layers
         guess = replace(
             self,
             size=size,
             multiplications=tuple((size / self.size) ** 2 * count for count in self.multiplications),
-            trainable_layers=layers,
+            trainable_layers=count_trainable(config.trainable_layers, len(self.multiplications)),
         )
         (below, above), (guess_below, guess_above) = self._sides(), guess._sides()
         more = guess_above / above

@@ -4,7 +4,7 @@ import csv
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from frostline.results.history import EpochRecord, save_history
 from frostline.results.metrics import Metrics
 from frostline.training.batches import Batches
 from frostline.training.checkpoints import Checkpoints
+from frostline.training.defaults import epochs_of
 from frostline.training.fit import Fitted, Stage, fit
+from frostline.training.int8 import Int8Cost, run_trunk_in_int8
 from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
 from frostline.training.plan import Plan, make_plan
 from frostline.training.run_folder import RunFolder, create_run_folder, describe_environment, open_run_folder
@@ -81,7 +83,7 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
         say(f"plan: {plan}")
         config = plan.config
     backbone, config = load_configured_backbone(dataset, config)
-    config = _repeatable(config, dataset)
+    config = _repeatable(config, dataset, splits)
     folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
     try:
         weights = {"description": backbone.weights.description, "sha256": backbone.weights.sha256}
@@ -96,9 +98,9 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
         raise
 
 
-def _repeatable(config: TrainConfig, dataset: Dataset) -> TrainConfig:
-    """The same options, such that they mean the same in any working folder."""
-    lasting: dict[str, Any] = {"source": dataset.source}
+def _repeatable(config: TrainConfig, dataset: Dataset, splits: Splits) -> TrainConfig:
+    """The same options, such that they mean the same in any working folder and for any later version's defaults."""
+    lasting: dict[str, Any] = {"source": dataset.source, "epochs": epochs_of(config, len(splits.train))}
     for name in ("data_dir", "splits"):
         path = getattr(config, name)
         lasting[name] = path and path.expanduser().resolve()
@@ -159,18 +161,22 @@ def _run(
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model)
-    batches = keep_activations(model, make_batches(model, dataset, pixels, splits, config), config)
+    batches = make_batches(model, dataset, pixels, splits, config)
+    int8_cost = None
+    if config.trunk_precision == "int8":
+        batches, int8_cost = run_trunk_in_int8(model, batches)
+    batches = keep_activations(model, batches, config)
     clock.lap("trunk")
     stage = make_stage(model, dataset.targets[splits.train], config)
     start = None
-    if config.head_start == "probe" and not folder.checkpoint.exists():
+    if config.starts_with_probe and not folder.checkpoint.exists():
         start = start_head(model, batches, stage.class_weights)
         clock.lap("probe")
-    if plan is not None and plan.fitting_epochs() < config.epochs:
-        config = config.model_copy(update={"epochs": plan.fitting_epochs()})
+    if plan is not None and (epochs := plan.fitting_epochs()) < stage.epochs:
+        say(f"note: getting ready took longer than planned; there is time for {epochs} epochs")
+        config = config.model_copy(update={"epochs": epochs})
         config.save(folder.config)
-        stage = replace(stage, epochs=config.epochs)
-        say(f"note: getting ready took longer than planned; there is time for {config.epochs} epochs")
+        stage = replace(stage, epochs=epochs)
     fitted = _fit(folder, model, batches, stage, on_epoch, start, plan.end_of_training if plan else None)
     clock.lap("train")
 
@@ -194,7 +200,7 @@ def _run(
         clock.seconds,
         fitted.interrupted,
     )
-    _save_metrics(folder, run, model, plan)
+    _save_metrics(folder, run, model, plan, int8_cost)
     return run
 
 
@@ -267,7 +273,7 @@ def _record_unreadable(unreadable: Sequence[Unreadable], folder: RunFolder) -> N
         writer.writerows([item.path, item.reason] for item in unreadable)
 
 
-def _save_metrics(folder: RunFolder, run: Run, model: Model, plan: Plan | None) -> None:
+def _save_metrics(folder: RunFolder, run: Run, model: Model, plan: Plan | None, int8_cost: Int8Cost | None) -> None:
     values = {
         "figures_of": run.metrics.split,
         "test": run.test_metrics.to_dict() if run.test_metrics else None,
@@ -281,5 +287,6 @@ def _save_metrics(folder: RunFolder, run: Run, model: Model, plan: Plan | None) 
         },
         "seconds": run.seconds,
         "planned_seconds": plan and {name: round(seconds, 3) for name, seconds in plan.seconds.items()},
+        "int8_trunk": int8_cost and asdict(int8_cost),
     }
     folder.write_json(folder.metrics, values)

@@ -14,7 +14,7 @@ from frostline.data.splits import Splits
 from frostline.model.backbone import Backbone, load_backbone
 from frostline.model.classifier import ImageClassifier
 from frostline.model.depths import with_features
-from frostline.model.engines import Engine, make_engine
+from frostline.model.engines import Engine, make_engine, make_quantisable_engine
 from frostline.model.frost_line import FrozenBackbone, Tail, freeze_below
 from frostline.model.layers import trace_layers
 from frostline.model.network import Architecture
@@ -23,9 +23,9 @@ from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
 from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
+from frostline.training.defaults import default_size, epochs_of
 from frostline.training.devices import choose_device, choose_precision
 from frostline.training.fit import Stage
-from frostline.training.input_size import default_size
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,12 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
         "dataset": dataset.name,
         "weights": {"description": backbone.weights.description, "sha256": backbone.weights.sha256},
     }
+    make = make_quantisable_engine if config.trunk_precision == "int8" else make_engine
     return Model(
         ImageClassifier(architecture, network, preprocessing, dataset.class_names, origin),
         frozen,
         frozen.tail(network.head),
-        make_engine(frozen.trunk, (3, backbone.size, backbone.size), device),
+        make(frozen.trunk, (3, backbone.size, backbone.size), device),
         device,
         precision,
     )
@@ -106,7 +107,7 @@ def keep_activations(model: Model, batches: ActivationBatches, config: TrainConf
     if not config.cache or model.frozen.trunk_is_empty:
         return batches
     cache = ActivationCache.of_user(config.cache_limit)
-    wanted = batches.wanted(config.epochs, probe=config.head_start == "probe")
+    wanted = batches.wanted(epochs_of(config, batches.train_pictures), probe=config.starts_with_probe)
     return replace(batches, activations=batches.activations.keep(wanted, cache))
 
 
@@ -123,7 +124,7 @@ def make_stage(model: Model, targets: NDArray[np.int64], config: TrainConfig) ->
     if config.class_weights == "balanced":
         weights = balanced_weights(targets, len(model.classifier.class_names)).to(model.device)
     return Stage(
-        epochs=config.epochs,
+        epochs=epochs_of(config, len(targets)),
         optimizer=config.optimizer,
         learning_rate=config.learning_rate,
         head_lr_multiplier=config.head_lr_multiplier,

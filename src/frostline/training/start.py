@@ -24,9 +24,9 @@ _BATCH = 256
 
 def require_start(config: TrainConfig) -> None:
     """Raise `ConfigError` where the options leave a head without a start, or with one that it cannot have."""
-    if config.head_start == "probe" and config.head_width:
+    if config.starts_with_probe and config.head_width:
         raise ConfigError("head_start probe is a linear head: give --head-width 0 with it, or --head-start random")
-    if config.head_start == "random" and not config.epochs:
+    if not config.starts_with_probe and config.epochs == 0:
         raise ConfigError("with 0 epochs nothing is trained: give --epochs, or --head-start probe --head-width 0")
 
 
@@ -40,8 +40,8 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
     shape = tuple(batches.activations.read(train[:1], 0).shape[1:])
     body = make_engine(model.frozen.body, shape, model.device)
     with phase("features", len(train) + batches.val_pictures) as advance:
-        features = _features(body, batches, train, advance)
-        val_features = _features(body, batches, batches.val_indices, advance)
+        features = features_of(body, batches, train, advance)
+        val_features = features_of(body, batches, batches.val_indices, advance)
     weights = None if class_weights is None else class_weights.cpu().numpy()
     probe = fit_probe(features, batches.targets[train], weights)
     set_linear(model.tail.head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
@@ -59,9 +59,10 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
     )
 
 
-def _features(
+def features_of(
     body: Engine, batches: ActivationBatches, indices: NDArray[np.int64], advance: Advance
 ) -> NDArray[np.float32]:
+    """Pooled features of pictures as they are, (N, features), from their activations by the body."""
     found: NDArray[np.float32] | None = None
     for start in range(0, len(indices), _BATCH):
         rows = body(batches.activations.read(indices[start : start + _BATCH], 0)).float().cpu().numpy()

@@ -6,7 +6,7 @@ import pytest
 
 from frostline.data.sources import load_dataset
 from frostline.errors import ModelError
-from frostline.training.input_size import choose_size, default_size, typical_side
+from frostline.training.defaults import choose_size, default_size, typical_side
 
 
 @pytest.mark.parametrize(

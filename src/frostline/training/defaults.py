@@ -1,7 +1,8 @@
-"""The side of the network's input, where the options leave it open."""
+"""What follows from the pictures, where the options leave it open: the epochs and the input size."""
 
 import numpy as np
 
+from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
 from frostline.data.decode import UnreadablePictureError
 from frostline.model.backbone import native_input
@@ -11,6 +12,22 @@ SMALLEST_SIZE = 64
 
 ENLARGEMENT = 3
 """Default input sizes enlarge small pictures by at most this factor."""
+
+MOST_EPOCHS = 12
+"""Epochs of a small dataset."""
+
+FEWEST_EPOCHS = 5
+"""Epochs of a large one."""
+
+_PICTURES_SEEN = 225_000
+"""Training pictures, counted in every epoch, between these."""
+
+
+def epochs_of(config: TrainConfig, pictures: int) -> int:
+    """The epochs of the options; where they leave it open, by the training pictures: more need fewer (docs/log.md)."""
+    if config.epochs is not None:
+        return config.epochs
+    return max(FEWEST_EPOCHS, min(_PICTURES_SEEN // max(pictures, 1), MOST_EPOCHS))
 
 
 def default_size(backbone: str, dataset: Dataset) -> int:

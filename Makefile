@@ -6,12 +6,16 @@ DEMO_ARGS ?= train digits --no-horizontal-flip
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH_ARRAYS := benchmarks/.arrays
+BENCH_PEERS := $(foreach peer,keras fastai,benchmarks/.venvs/$(peer)/.installed)
+BENCH_QUICK := 'frostline quick' 'frostline fast' 'frostline quick, MobileNetV2' 'frostline fast, MobileNetV2' sklearn
+BENCH_SLOW := 'frostline classic' keras torch fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format clean
+.PHONY: help demo test test-full check format bench bench-peers bench-report clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "The interpreter is $(PYTHON); choose another for a new .venv with PYTHON=python3.12"
 
 demo: $(INSTALLED) ## train a classifier of handwritten digits, with nothing to download but packages
@@ -31,6 +35,28 @@ check: $(INSTALLED) ## lint, formatting and types, changing nothing
 format: $(INSTALLED) ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: $(INSTALLED) bench-peers $(BENCH_ARRAYS)/splits.csv ## measure all of docs/benchmarks.md again, for hours
+	-$(BIN)/python benchmarks/parts.py
+	-$(BIN)/python benchmarks/compare.py --arrays $(BENCH_ARRAYS) --tools $(BENCH_QUICK)
+	-$(BIN)/python benchmarks/compare.py --arrays $(BENCH_ARRAYS) --tools $(BENCH_SLOW) --seeds 0
+	-$(BIN)/python benchmarks/memory.py
+	-$(BIN)/python benchmarks/growth.py -- --recipe quick
+	-$(BIN)/python benchmarks/growth.py -- --recipe fast --epochs 5
+	$(BIN)/python benchmarks/report.py
+
+bench-peers: $(BENCH_PEERS) ## install the other tools of the benchmarks, each into an environment of its own
+
+bench-report: $(INSTALLED) ## make docs/benchmarks.md from the figures in benchmarks/results
+	$(BIN)/python benchmarks/report.py
+
+$(BENCH_ARRAYS)/splits.csv: benchmarks/prepare.py | $(INSTALLED)
+	$(BIN)/python benchmarks/prepare.py $(BENCH_ARRAYS)
+
+benchmarks/.venvs/%/.installed: benchmarks/peers/requirements-%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check --requirement $<
+	@touch $@
 
 clean: ## remove the virtual environment, builds and caches; your runs/ stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,188 +1,157 @@
-"""Train on the same pictures with frostline and with what people use today, and write the figures as JSON.
+"""Train on the same pictures with frostline and with what people use today, and keep the figures as JSON.
 
-Each tool is a process of its own, timed from its start to its test accuracy, everything included.
-A tool that needs hours is given few epochs: `benchmarks/report.py` says how its total follows from them.
+Each tool is a process of its own, timed from its start to its test accuracy, everything included. A tool that needs
+hours is given few epochs: `report.py` says how its total follows from them.
 """
 
 import argparse
-import csv
 import json
 import os
-import platform
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-HERE = Path(__file__).parent
+import numpy as np
+from measure import HERE, RESULTS, FailedError, FrostlineRun, Results, run_frostline, watch
+
 VENVS = HERE / ".venvs"
-FROSTLINE = Path(sys.executable)
 
 
 @dataclass(frozen=True)
-class Tool:
-    """One way to train, as a command."""
-
-    name: str
-    command: Sequence[str]
-    full_epochs: int | None = None
-    """The epochs of a whole training, where the benchmark runs fewer."""
-
-
-@dataclass
 class Measured:
     """What one run of a tool came to."""
 
     tool: str
     seed: int
+    network: str
     seconds: float
     peak_bytes: int
-    """Largest memory of the process and its children together, shared pages counted once."""
-    full_epochs: int | None
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]]
+    """What was reached when: `ready`, each `epoch` with its validation accuracy, `tested` with the test accuracy."""
+    whole_epochs: int
+    """Epoch events of a whole training, which may be more than were run."""
 
 
-def tools(options: argparse.Namespace, seed: int) -> dict[str, Tool]:
-    """Every tool by name, with its command for one seed."""
+@dataclass(frozen=True)
+class Peer:
+    """Another tool: the script that drives it, and the Python that has it."""
 
-    def peer(name: str, python: Path, epochs: int, full_epochs: int | None) -> Tool:
-        script = HERE / "peers" / f"{name}_script.py"
-        arguments = ["--data", options.arrays, "--weights", options.weights / "mobilenetv2_100.safetensors"]
-        command = [python, script, *arguments, "--epochs", epochs, "--seed", seed, "--size", options.size]
-        return Tool(name, [str(word) for word in command], full_epochs)
-
-    def frostline(recipe: str) -> Tool:
-        command = [str(FROSTLINE), "-m", "frostline", "train", "cifar10", "--recipe", recipe, "--seed", str(seed)]
-        return Tool(f"frostline {recipe}", command)
-
-    few = options.peer_epochs
-    found = [
-        frostline("quick"),
-        frostline("classic"),
-        peer("keras", VENVS / "keras" / "bin" / "python", few, 30),
-        peer("fastai", VENVS / "fastai" / "bin" / "python", few, 5),
-        peer("torch", FROSTLINE, few, 30),
-        peer("sklearn", FROSTLINE, 1, None),
-    ]
-    return {tool.name: tool for tool in found}
+    script: str
+    python: Path = field(default_factory=lambda: Path(sys.executable))
+    epochs: int = 1
+    """Of a whole training, as the tool is used."""
+    extra_epochs: int = 0
+    """Epochs that the tool adds to those that it is asked for."""
 
 
-def run(tool: Tool, seed: int) -> Measured:
-    """Run one tool in an empty folder, with an empty cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "FROSTLINE_CACHE": str(Path(folder) / "cache")}
-        started = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603
-            tool.command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        with _peak_memory(process.pid) as peak:
-            output, _ = process.communicate()
-        seconds = time.perf_counter() - started
-        if process.returncode:
-            raise SystemExit(f"{tool.name} failed with exit code {process.returncode}")
-        measured = Measured(tool.name, seed, round(seconds, 2), peak[0], tool.full_epochs)
-        if tool.name.startswith("frostline"):
-            measured.events = list(_frostline_events(next(Path(folder, "runs").iterdir()), seconds))
-        else:
-            measured.events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-        return measured
+FROSTLINE = {
+    "frostline quick": ("--recipe", "quick"),
+    "frostline fast": ("--recipe", "fast"),
+    "frostline classic": ("--recipe", "classic"),
+    "frostline quick, MobileNetV2": ("--recipe", "quick", "--backbone", "mobilenetv2_100"),
+    "frostline fast, MobileNetV2": ("--recipe", "fast", "--backbone", "mobilenetv2_100"),
+}
+"""Options of `frostline train`."""
+
+PEERS = {
+    "sklearn": Peer("sklearn_script.py"),
+    "keras": Peer("keras_script.py", VENVS / "keras" / "bin" / "python", epochs=30),
+    "fastai": Peer("fastai_script.py", VENVS / "fastai" / "bin" / "python", epochs=5, extra_epochs=1),
+    "torch": Peer("torch_script.py", epochs=30),
+}
+
+Options = argparse.Namespace
 
 
-def _frostline_events(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """The timeline of a run, from its folder; its epochs end before evaluation and drawing."""
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    phases = metrics["seconds"]
-    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
-        records = list(csv.DictReader(file))
-    after = phases["evaluate"] + phases["draw"]
-    left = [sum(float(record["seconds"]) for record in records[index + 1 :]) for index in range(len(records))]
-    for record, rest in zip(records, left, strict=True):
-        at = round(seconds - after - rest, 2)
-        yield {
-            "event": "epoch",
-            "seconds": at,
-            "epoch": int(record["epoch"]),
-            "val_accuracy": float(record["val_accuracy"]),
-            "pictures_per_second": float(record["pictures_per_second"]),
-        }
-    yield {"event": "tested", "seconds": seconds, "test_accuracy": metrics["test"]["accuracy"], "phases": phases}
+def run(name: str, options: Options, seed: int) -> Measured:
+    """Run any of the tools."""
+    return run_own(name, options, seed) if name in FROSTLINE else run_peer(name, options, seed)
 
 
-@contextmanager
-def _peak_memory(pid: int) -> Iterator[list[int]]:
-    """Watch the memory of a process and its children; gives a list whose one item is the most that was seen."""
-    peak = [0]
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.5):
-            peak[0] = max(peak[0], sum(map(_proportional_bytes, _family(pid))))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        watcher.join()
+def run_own(name: str, options: Options, seed: int) -> Measured:
+    """Run frostline on the split that the others have."""
+    splits = (options.arrays / "splits.csv").resolve()
+    done = run_frostline("cifar10", *FROSTLINE[name], "--splits", splits, "--seed", seed)
+    epochs = int(done.metrics["epochs"])
+    return Measured(name, seed, done.network, done.seconds, done.peak_bytes, events_of(done), epochs)
 
 
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(child) for child in path.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            yield from _family(child)
+def events_of(run: FrostlineRun) -> list[dict[str, Any]]:
+    """When each epoch of a run ended: all ended before evaluation and drawing."""
+    phases = run.metrics["seconds"]
+    ends = run.seconds - phases["evaluate"] - phases["draw"]
+    events: list[dict[str, Any]] = []
+    for record in reversed(run.history):
+        what = {"event": "epoch" if record["epoch"] else "probe", "seconds": round(ends, 2)}
+        events.insert(0, {**what, "epoch": int(record["epoch"]), "val_accuracy": record["val_accuracy"]})
+        ends -= record["seconds"]
+    tested = {"event": "tested", "seconds": run.seconds, "test_accuracy": run.metrics["test"]["accuracy"]}
+    return [*events, {**tested, "phases": phases}]
 
 
-def _proportional_bytes(pid: int) -> int:
-    """Memory of one process, pages that it shares counted by their share; 0 when it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+def run_peer(name: str, options: Options, seed: int) -> Measured:
+    """Run another tool, for its whole training or for few epochs."""
+    peer = PEERS[name]
+    epochs = min(options.peer_epochs or peer.epochs, peer.epochs)
+    arguments = {
+        "--data": options.arrays.resolve(),
+        "--weights": (options.weights / "mobilenetv2_100.safetensors").resolve(),
+        "--size": options.size,
+        "--epochs": epochs,
+        "--seed": seed,
+    }
+    command = [peer.python, HERE / "peers" / peer.script, *(word for pair in arguments.items() for word in pair)]
+    with TemporaryDirectory() as folder:
+        finished = watch(list(map(str, command)), Path(folder))
+    events = [json.loads(line) for line in finished.output.splitlines() if line.startswith("{")]
+    network = f"mobilenetv2_100 at {options.size} px"
+    seconds, whole = round(finished.seconds, 2), peer.epochs + peer.extra_epochs
+    return Measured(name, seed, network, seconds, finished.peak_bytes, events, whole)
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+def count_pictures(arrays: Path) -> dict[str, int]:
+    """How many pictures each split has."""
+    return {name: len(np.load(arrays / f"{name}_targets.npy")) for name in ("train", "val", "test")}
+
+
+def read_options() -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arrays", type=Path, required=True, help="what prepare.py wrote")
+    parser.add_argument("--weights", type=Path, help="folder with mobilenetv2_100.safetensors; else FROSTLINE_WEIGHTS")
+    parser.add_argument("--results", type=Path, default=RESULTS / "compare.json")
+    parser.add_argument("--tools", nargs="*", default=[*FROSTLINE, *PEERS], choices=[*FROSTLINE, *PEERS])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--peer-epochs", type=int, default=2, help="epochs of the slow tools; 0: whole trainings")
+    parser.add_argument("--size", type=int, default=96, help="side of the peers' input in pixels")
+    options = parser.parse_args()
+    if options.weights is None:
+        if "FROSTLINE_WEIGHTS" not in os.environ:
+            parser.error("name the folder with mobilenetv2_100.safetensors by --weights or FROSTLINE_WEIGHTS")
+        options.weights = Path(os.environ["FROSTLINE_WEIGHTS"])
+    return options
 
 
 def main() -> None:
-    """Run the tools asked for, and add their figures to the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arrays", type=Path, required=True, help="what prepare.py wrote")
-    parser.add_argument("--weights", type=Path, default=os.environ.get("FROSTLINE_WEIGHTS"), help="folder of weights")
-    parser.add_argument("--results", type=Path, default=HERE / "results.json")
-    parser.add_argument("--tools", nargs="*", help="only these")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--peer-epochs", type=int, default=2)
-    parser.add_argument("--size", type=int, default=96)
-    options = parser.parse_args()
-    results: list[dict[str, Any]] = []
+    """Run the tools asked for, one seed after another, and add their figures to the file."""
+    options = read_options()
+    results = Results(options.results, ("tool", "seed"), count_pictures(options.arrays))
+    failures = []
     for seed in options.seeds:
-        for name, tool in tools(options, seed).items():
-            if options.tools and name not in options.tools:
+        for name in options.tools:
+            try:
+                measured = run(name, options, seed)
+            except (FailedError, OSError) as error:
+                failures.append(f"{name}, seed {seed}: {error}")
+                print(failures[-1], file=sys.stderr)
                 continue
-            measured = run(tool, seed)
-            results.append(asdict(measured))
-            last = measured.events[-1]
-            print(f"{name}, seed {seed}: {measured.seconds:.0f} s, {last.get('test_accuracy')}", file=sys.stderr)
-            options.results.write_text(json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n")
+            results.add(asdict(measured))
+            accuracy = measured.events[-1]["test_accuracy"]
+            print(f"{name}, seed {seed}: {measured.seconds:.0f} s, test accuracy {accuracy:.4f}", file=sys.stderr)
+    if failures:
+        raise SystemExit("\n".join(["these failed:", *failures]))
 
 
 if __name__ == "__main__":

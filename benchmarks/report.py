@@ -1,107 +1,283 @@
-"""Make docs/benchmarks.md and its plot from the figures of `compare.py`: `python benchmarks/report.py`."""
+"""Make docs/benchmarks.md and its plots from the figures in benchmarks/results: `python benchmarks/report.py`."""
 
 import argparse
 import json
-from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Any
 
-from frostline.results.canvas import canvas
+from figures import Entry, epoch_ends, grouped, missing_epochs, test_accuracy, total_seconds
+from growth import fit_growth, fit_slope
+from measure import HERE, RESULTS
+from plots import LABELS, plot_comparison, plot_growth
 
-HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 
-LABELS = {
-    "keras": "Keras script",
-    "fastai": "fastai fine_tune",
-    "torch": "PyTorch loop",
-    "sklearn": "scikit-learn probe",
-}
+Content = dict[str, Any]
+"""What a file of figures holds: `machine`, `settings` and `entries`."""
 
-_HEAD = """# Benchmarks
+_INTRODUCTION = """# Benchmarks
 
-Made by `python benchmarks/report.py` from `benchmarks/results.json`, which `compare.py` writes. All tools train on the
-same 45,000 pictures of CIFAR-10, choose on the same 5,000 and are tested on the same 10,000, from the same pretrained
-MobileNetV2 weights, one after another on one machine. Times are whole processes, from a cold start to the test
-accuracy, imports, decoding and evaluation included.
+How long frostline takes, alone and beside other tools, and how much memory. Each command below adds its figures to
+`benchmarks/results/`, and `make bench-report` makes this page from them. The commands need the folders that
+`FROSTLINE_DATA` and `FROSTLINE_WEIGHTS` name; `make bench` runs them all.
+
+Where a thing was measured several times, a figure is the median, with the lowest and the highest.
+"""
+
+_COMPARISON = """## Beside other tools
+
+`python benchmarks/compare.py --arrays FOLDER`, after `python benchmarks/prepare.py FOLDER`
+
+CIFAR-10. All tools train on the same {train:,} pictures, choose on the same {val:,} and are tested on the same
+{test:,}, one tool after another. Wall time is that of the whole process, from a cold start with an empty cache to the
+test accuracy: imports, decoding and evaluation are in it. Every `mobilenetv2_100` starts from the same weights.
+
+- Keras script: the last 20 layers, Adam at 1e-4, `ImageDataGenerator`, batches of 64, 30 epochs.
+- PyTorch loop: the same layers, rate, augmentation, batches and epochs, with `DataLoader` and torchvision's transforms.
+  What is frozen stays in evaluation mode.
+- fastai fine_tune: `vision_learner(...).fine_tune(5)` with `aug_transforms()`, as its documentation shows it: an epoch
+  of the head, then five of the whole network.
+- scikit-learn probe: `LogisticRegression` on the network's standardised features, which torch computes once.
+"""
+
+_FEW_EPOCHS = """\\* Few epochs were run. Wall time is what they took, and for each epoch that is missing of the tool's
+whole training the median epoch, the first one left out. Rates of fastai fall over the epochs that it is asked for, so
+its accuracy is that of a short training.
+"""
+
+_TRUNK = """### The trunk
+
+The trunk of {backbone} below its last 20 layers at 96 px, on {pictures:,} pictures, in turns with OpenVINO's own
+`benchmark_app` on the same converted model (float32, throughput hint, batches of 16, inputs that stay in memory):
+"""
+
+_EPOCHS = """### An epoch
+
+The last 20 layers at 96 px, batches of {batch_size}, seconds of the training part of an epoch of {pictures:,} pictures.
+Uncached, pictures go through the trunk in every epoch; cached, once for each view.
+"""
+
+_VIEWS = """### Augmentation
+
+What making the network's input takes, with the default augmentation. The first view of each picture is plain, that is
+resized and no more; the others are varied.
+"""
+
+_MEMORY = """## Memory
+
+`python benchmarks/memory.py`
+
+Largest memory of the process and its children together. The growing datasets are folders of made JPEG pictures of 256
+px, no two files alike, at `--size 64`: `quick` is `--recipe quick`, `train` an epoch of the default options.
+"""
+
+_GROWTH = """## Growth
+
+`python benchmarks/growth.py -- OPTIONS`
+
+Wall time of `frostline train cifar10 OPTIONS` on class-balanced parts of CIFAR-10, of which a tenth validates and the
+test split shrinks in proportion. The exponent tells how time grows with the pictures, or with the pixels of the input
+(the square of its side): 1 is in proportion. Beside it stands that of the growing part alone, from t = a + b n^c with
+the start-up a.
 """
 
 
-def total_seconds(run: dict[str, Any]) -> float:
-    """Wall time of a whole training: measured, or for one that ran few epochs, with the median epoch for the others."""
-    epochs = [event["seconds"] for event in run["events"] if event["event"] == "epoch"]
-    missing = (run["full_epochs"] or len(epochs)) - len(epochs)
-    if missing <= 0:
-        return float(run["seconds"])
-    ready = next(event["seconds"] for event in run["events"] if event["event"] == "ready")
-    steps = [after - before for before, after in zip([ready, *epochs], epochs, strict=False)]
-    return float(run["seconds"] + missing * median(steps))
+def spread(values: Iterable[float], form: str) -> str:
+    """The median, and lowest to highest where they differ."""
+    known = list(values)
+    low, middle, high = (format(value, form) for value in (min(known), median(known), max(known)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def spread(values: list[float], form: str) -> str:
-    """The median, and lowest to highest where there are several."""
-    middle = format(median(values), form)
-    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown, with an empty line after it."""
+    lines = ["".join(f"| {cell} " for cell in line) + "|" for line in (columns, *rows)]
+    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:], ""])
 
 
-def table(runs: list[dict[str, Any]]) -> str:
-    """One row for each tool."""
-    lines = ["| tool | runs | test accuracy | wall time, s | peak memory, GB |", "|---|---|---|---|---|"]
-    for name, group in by_tool(runs).items():
-        partial = any(total_seconds(run) != run["seconds"] for run in group)
-        times = spread([total_seconds(run) for run in group], ",.0f") + (" *" if partial else "")
-        accuracies = [run["events"][-1]["test_accuracy"] for run in group]
-        shown = "not trained to its end *" if partial else spread(accuracies, ".4f")
-        memory = spread([run["peak_bytes"] / 1e9 for run in group], ".2f")
-        lines.append(f"| {LABELS.get(name, name)} | {len(group)} | {shown} | {times} | {memory} |")
-    return "\n".join(lines)
+def gigabytes(entries: Iterable[Entry]) -> str:
+    """Peak memory."""
+    return spread([entry["peak_bytes"] / 1e9 for entry in entries], ".2f")
 
 
-def by_tool(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The runs of each tool."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for run in runs:
-        groups[run["tool"]].append(run)
-    return groups
+def comparison(content: Content, images: Path) -> str:
+    """The section on other tools."""
+    runs = content["entries"]
+    plot_comparison(runs, images / "benchmark.png")
+    rows = []
+    for (name, network), group in grouped(runs, "tool", "network").items():
+        star = " *" if missing_epochs(group[0]) > 0 else ""
+        accuracy = spread(map(test_accuracy, group), ".4f")
+        if star:
+            accuracy += f" after {len(epoch_ends(group[0]))} of {group[0]['whole_epochs']} epochs *"
+        times = spread(map(total_seconds, group), ",.0f") + star
+        rows.append((LABELS.get(name, name), network, len(group), accuracy, times, gigabytes(group)))
+    columns = ("tool", "network", "runs", "test accuracy", "wall time, s", "peak memory, GB")
+    note = [_FEW_EPOCHS] if any(missing_epochs(run) > 0 for run in runs) else []
+    plot = (
+        "![Validation accuracy against wall time: a line for each tool's first run, dotted until the end of a whole "
+        "training where few epochs were run](images/benchmark.png)\n"
+    )
+    return "\n".join([_COMPARISON.format(**content["settings"]), table(columns, rows), *note, plot])
 
 
-def plot(runs: list[dict[str, Any]], path: Path) -> None:
-    """Validation accuracy against wall time, a line for each tool's first run."""
-    with canvas(path, 8.0, 4.5, "constrained") as figure:
-        axes = figure.subplots()
-        for name, group in by_tool(runs).items():
-            points = [(e["seconds"], e["val_accuracy"]) for e in group[0]["events"] if "val_accuracy" in e]
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=LABELS.get(name, name))
-        axes.set_xscale("log")
-        axes.set_xlabel("seconds from the start of the process")
-        axes.set_ylabel("validation accuracy")
-        axes.legend(loc="lower right")
+def parts(content: Content, images: Path) -> str:
+    """The section on the parts of a training."""
+    found = {name: group for (name,), group in grouped(content["entries"], "part").items()}
+    texts = ["## Parts\n\n`python benchmarks/parts.py`\n"]
+    if "matmul" in found:
+        rates = found["matmul"][0]["figures"]
+        one, all_ = (spread(rates[name], ".0f") for name in ("one_thread", "all_threads"))
+        texts.append(
+            "What the machine can do: torch multiplies two float32 matrices of 1,024 x 1,024 at\n"
+            f"{one} GFLOP/s on one thread and {all_} on all.\n"
+        )
+    if "trunk" in found:
+        texts += [_trunk(entry) for entry in found["trunk"]]
+    if "epoch" in found:
+        texts += [_epochs(found["epoch"]), _views(found["epoch"])]
+    return "\n".join(texts)
+
+
+def _trunk(entry: Entry) -> str:
+    figures = entry["figures"]
+    names = {
+        "benchmark_app": "`benchmark_app`",
+        "engine": "frostline's engine alone",
+        "fill": "the pass that fills the cache: views, engine, float16, files",
+    }
+    rows = [
+        (words, spread(figures[name], ",.0f"), spread(_ratios(figures[name], figures["benchmark_app"]), ".2f"))
+        for name, words in names.items()
+    ]
+    return "\n".join([_TRUNK.format(**entry), table(("what", "pictures/s", "over benchmark_app"), rows)])
+
+
+def _epochs(entries: Sequence[Entry]) -> str:
+    columns = ("backbone", "uncached", "cached", "uncached over cached", "filling the cache with one view")
+    rows = []
+    for entry in entries:
+        figures = entry["figures"]
+        ratio = spread(_ratios(figures["uncached"], figures["cached"]), ".1f")
+        rows.append((entry["backbone"], *(spread(figures[name], ".2f") for name in ("uncached", "cached")), ratio))
+        rows[-1] = (*rows[-1], spread(figures["fill"], ".2f"))
+    return "\n".join([_EPOCHS.format(**entries[0]), table(columns, rows)])
+
+
+def _views(entries: Sequence[Entry]) -> str:
+    views, epochs = entries[0]["views"], entries[0]["epochs"]
+    columns = (
+        "backbone",
+        "varied views: part of an uncached epoch",
+        "plain views: part of an uncached epoch",
+        f"all {views} views: part of filling the cache with them and {epochs} cached epochs",
+    )
+    rows = []
+    for entry in entries:
+        middle = {name: median(values) for name, values in entry["figures"].items()}
+        plain, varied = middle["plain_views"], middle["varied_views"]
+        whole = views * middle["fill"] + epochs * middle["cached"]
+        shares = (varied / middle["uncached"], plain / middle["uncached"], (plain + (views - 1) * varied) / whole)
+        rows.append((entry["backbone"], *(f"{share:.1%}" for share in shares)))
+    return "\n".join([_VIEWS, table(columns, rows)])
+
+
+def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Round by round."""
+    return [value / other for value, other in zip(values, others, strict=True)]
+
+
+def memory(content: Content, images: Path) -> str:
+    """The section on memory."""
+    rows: list[Sequence[str]] = []
+    for (case,), group in grouped(content["entries"], "case").items():
+        name = f"`frostline train cifar10 {group[0]['options']}`" if case == "cifar10" else case
+        before: Entry | None = None
+        for entry in sorted(group, key=lambda entry: entry["pictures"]):
+            more = "" if before is None else f"{_growth_a_picture(before, entry) / 1e3:.1f}"
+            rows.append((name, f"{entry['pictures']:,}", gigabytes([entry]), more, f"{entry['seconds']:,.0f}"))
+            before = entry
+    columns = ("run", "pictures", "peak memory, GB", "kB for each picture more", "wall time, s")
+    return "\n".join([_MEMORY, table(columns, rows)])
+
+
+def _growth_a_picture(before: Entry, after: Entry) -> float:
+    """Bytes for each picture that one run has more than another one."""
+    return float((after["peak_bytes"] - before["peak_bytes"]) / (after["pictures"] - before["pictures"]))
+
+
+def growth(content: Content, images: Path) -> str:
+    """The section on how wall time grows."""
+    entries = content["entries"]
+    plot_growth(entries, images / "benchmark-growth.png")
+    columns = ("options", "what grows", "wall time, s", "exponent", "exponent without start-up", "start-up, s")
+    rows = [_growth_row(given, axis, group) for (given, axis), group in grouped(entries, "options", "axis").items()]
+    plot = "![Wall time against pictures and against input size](images/benchmark-growth.png)\n"
+    return "\n".join([_GROWTH, table(columns, rows), plot])
+
+
+def _growth_row(options: str, axis: str, group: Sequence[Entry]) -> Sequence[str]:
+    listed = sorted(grouped(group, axis, "epochs").items())
+    differ = len({epochs for (_, epochs), _ in listed}) > 1
+    shown = []
+    for (amount, epochs), same in listed:
+        times = spread([entry["seconds"] for entry in same], ",.0f")
+        shown.append(f"{amount:,}: {times}" + (f" in {epochs} epochs" if differ else ""))
+    what = "pictures" if axis == "pictures" else f"side in pixels, {group[0]['pictures']:,} pictures"
+    return f"`{options}`", what, ", ".join(shown), *_exponents(axis, group)
+
+
+def _exponents(axis: str, group: Sequence[Entry]) -> Sequence[str]:
+    """The exponent overall, the exponent without start-up and the start-up, where there are enough amounts."""
+    amounts = [float(entry[axis]) ** (2 if axis == "size" else 1) for entry in group]
+    if len(set(amounts)) < 3:
+        return "", "", ""
+    seconds = [float(entry["seconds"]) for entry in group]
+    fitted = fit_growth(amounts, seconds)
+    return f"{fit_slope(amounts, seconds).exponent:.2f}", f"{fitted.exponent:.2f}", f"{fitted.start:.0f}"
+
+
+SECTIONS: dict[str, Callable[[Content, Path], str]] = {
+    "compare.json": comparison,
+    "parts.json": parts,
+    "memory.json": memory,
+    "growth.json": growth,
+}
+"""By file of figures, what makes its section; in the page's order."""
+
+
+def describe_machine(machine: Content) -> str:
+    """One sentence on what was measured on."""
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    text = (
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB of memory; "
+        f"Python {machine['python']}, {versions}."
+    )
+    return fill(text, 120) + "\n"
 
 
 def main() -> None:
-    """Write the page and the plot."""
+    """Write the page and its plots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=HERE / "results.json")
-    results = json.loads(parser.parse_args().results.read_text(encoding="utf-8"))
-    machine = results["machine"]
-    plot(results["runs"], DOCS / "images" / "benchmark.png")
-    note = (
-        "\\* Few epochs were run. Wall time is what they took and the median epoch for each that is missing of the "
-        "tool's whole training: 30 epochs of the Keras script and the PyTorch loop, 5 of fastai after its first one.\n"
-    )
-    text = "\n".join(
-        [
-            _HEAD,
-            f"Machine: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}.\n",
-            table(results["runs"]),
-            "",
-            note,
-            "![Validation accuracy against wall time](images/benchmark.png)",
-            "",
-        ]
-    )
-    (DOCS / "benchmarks.md").write_text(text, encoding="utf-8")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of figures")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page; its plots go to images/ in it")
+    options = parser.parse_args()
+    images = options.docs / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    found = {name: options.results / name for name in SECTIONS if (options.results / name).exists()}
+    contents = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
+    if not contents:
+        raise SystemExit(f"{options.results} holds no figures: run `make bench` first")
+    machines = dict.fromkeys(describe_machine(content["machine"]) for content in contents.values())
+    texts = [_INTRODUCTION, *(machines if len(machines) == 1 else ())]
+    for name, content in contents.items():
+        texts.append(SECTIONS[name](content, images))
+        if len(machines) > 1:
+            texts.append(describe_machine(content["machine"]))
+    (options.docs / "benchmarks.md").write_text("\n".join(texts), encoding="utf-8")
 
 
 if __name__ == "__main__":

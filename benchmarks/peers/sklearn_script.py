@@ -6,18 +6,12 @@ STARTED = time.perf_counter()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from backbone import make_backbone  # noqa: E402
 from common import Timeline, arguments, load_arrays  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from torch.nn import functional  # noqa: E402
-
-from frostline._torchvision import ensure_importable  # noqa: E402
-
-ensure_importable()  # torchvision's operators are missing beside a CPU build of torch
-
-import timm  # noqa: E402
 
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
@@ -38,9 +32,7 @@ def main() -> None:
     options = arguments()
     timeline = Timeline(STARTED)
     data = load_arrays(options.data)
-    backbone = timm.create_model("mobilenetv2_100", num_classes=0)
-    backbone.load_state_dict(load_file(options.weights), strict=False)
-    backbone.eval().to(memory_format=torch.channels_last)
+    backbone = make_backbone(options.weights).eval().to(memory_format=torch.channels_last)
     timeline.note("ready")
     features = features_of(backbone, data.train, options.size)
     timeline.note("features")

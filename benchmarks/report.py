@@ -34,14 +34,17 @@ _COMPARISON = """## Beside other tools
 CIFAR-10. All tools train on the same {train:,} pictures, choose on the same {val:,} and are tested on the same
 {test:,}, one tool after another. Wall time is that of the whole process, from a cold start with an empty cache to the
 test accuracy: imports, decoding and evaluation are in it. Every `mobilenetv2_100` starts from the same weights.
-
-- Keras script: the last 20 layers, Adam at 1e-4, `ImageDataGenerator`, batches of 64, 30 epochs.
-- PyTorch loop: the same layers, rate, augmentation, batches and epochs, with `DataLoader` and torchvision's transforms.
-  What is frozen stays in evaluation mode.
-- fastai fine_tune: `vision_learner(...).fine_tune(5)` with `aug_transforms()`, as its documentation shows it: an epoch
-  of the head, then five of the whole network.
-- scikit-learn probe: `LogisticRegression` on the network's standardised features, which torch computes once.
 """
+
+_TOOLS = {
+    "keras": "the last 20 layers, Adam at 1e-4, `ImageDataGenerator`, batches of 64, 30 epochs.",
+    "torch": "the same layers, rate, augmentation, batches and epochs as the Keras script, with `DataLoader` and "
+    "torchvision's transforms. What is frozen stays in evaluation mode.",
+    "fastai": "`vision_learner(...).fine_tune(5)` with `aug_transforms()`, as its documentation shows it: an epoch of "
+    "the head, then five of the whole network.",
+    "sklearn": "`LogisticRegression` on the network's standardised features, which torch computes once.",
+}
+"""What the other tools do."""
 
 _FEW_EPOCHS = """\\* Few epochs were run. Wall time is what they took, and for each epoch that is missing of the tool's
 whole training the median epoch, the first one left out. Rates of fastai fall over the epochs that it is asked for, so
@@ -121,7 +124,14 @@ def comparison(content: Content, images: Path) -> str:
         "![Validation accuracy against wall time: a line for each tool's first run, dotted until the end of a whole "
         "training where few epochs were run](images/benchmark.png)\n"
     )
-    return "\n".join([_COMPARISON.format(**content["settings"]), table(columns, rows), *note, plot])
+    measured = {run["tool"] for run in runs}
+    tools = [
+        fill(f"- {LABELS[name]}: {text}", 120, subsequent_indent="  ", break_on_hyphens=False)
+        for name, text in _TOOLS.items()
+        if name in measured
+    ]
+    about = [*tools, ""] if tools else []
+    return "\n".join([_COMPARISON.format(**content["settings"]), *about, table(columns, rows), *note, plot])
 
 
 def parts(content: Content, images: Path) -> str:

@@ -118,7 +118,6 @@ def _upsample(source: Tensor, size: int) -> Tensor:
     """Sample plain views, (N, 3, side, side) to (N, 3, size, size)."""
     if source.shape[-1] == size:
         return source
-    source = source.contiguous(memory_format=torch.channels_last)  # more than twice as fast on a CPU
     return F.interpolate(source, size=(size, size), mode="bilinear", align_corners=False)
 
 

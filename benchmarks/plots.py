@@ -20,7 +20,7 @@ LABELS = {
 }
 """How other tools are called; frostline's own names stand for themselves."""
 
-_COLOURS = {
+COLOURS = {
     "frostline quick": "#74b3e0",
     "frostline quick, MobileNetV2": "#a5c8e4",
     "frostline fast": BLUE,
@@ -31,7 +31,7 @@ _COLOURS = {
     "keras": ORANGE,
     "torch": "#ae3ec9",
 }
-"""In the order of the legend."""
+"""By tool, in the order of the table and the legend."""
 
 
 def plot_comparison(runs: Sequence[Entry], path: Path) -> None:
@@ -42,7 +42,7 @@ def plot_comparison(runs: Sequence[Entry], path: Path) -> None:
     first = {name: group[0] for (name,), group in grouped(runs, "tool").items()}
     with canvas(path, 9.0, 4.5, "constrained") as figure:
         axes = figure.subplots()
-        for name in _COLOURS:
+        for name in COLOURS:
             if name in first:
                 _draw_tool(axes, name, first[name])
         axes.set_xscale("log")
@@ -55,7 +55,7 @@ def plot_comparison(runs: Sequence[Entry], path: Path) -> None:
 def _draw_tool(axes: Axes, name: str, run: Entry) -> None:
     seconds, accuracies = zip(*reached(run), strict=True)
     minutes = [value / 60 for value in seconds]
-    label, colour = LABELS.get(name, name), _COLOURS[name]
+    label, colour = LABELS.get(name, name), COLOURS[name]
     if missing_epochs(run) > 0:
         label = f"{label}, {len(seconds)} of {run['whole_epochs']} epochs"
         axes.plot([minutes[-1], total_seconds(run) / 60], accuracies[-1:] * 2, ":|", color=colour, linewidth=1.2)

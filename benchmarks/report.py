@@ -11,7 +11,7 @@ from typing import Any
 from figures import Entry, epoch_ends, grouped, missing_epochs, test_accuracy, total_seconds
 from growth import fit_growth, fit_slope
 from measure import HERE, RESULTS
-from plots import LABELS, plot_comparison, plot_growth
+from plots import COLOURS, LABELS, plot_comparison, plot_growth
 
 DOCS = HERE.parent / "docs"
 
@@ -108,7 +108,7 @@ def gigabytes(entries: Iterable[Entry]) -> str:
 
 def comparison(content: Content, images: Path) -> str:
     """The section on other tools."""
-    runs = content["entries"]
+    runs = sorted(content["entries"], key=lambda run: list(COLOURS).index(run["tool"]))
     plot_comparison(runs, images / "benchmark.png")
     rows = []
     for (name, network), group in grouped(runs, "tool", "network").items():

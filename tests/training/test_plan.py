@@ -87,6 +87,15 @@ def test_what_was_given_stays(given: dict[str, Any], dataset: Dataset) -> None:
 
 
 @pytest.mark.usefixtures("scaled_rates")
+def test_given_layers_are_trained_and_none_are_a_probe(dataset: Dataset) -> None:
+    assert plan_for(dataset, 10_000, 600, trainable_layers=20).epochs > 0
+    with pytest.raises(ConfigError, match="too short"):
+        plan_for(dataset, 10_000, 60, trainable_layers=20)
+    probe = plan_for(dataset, 10_000, 3600, trainable_layers=0)
+    assert (probe.epochs, probe.config.features) == (0, "depths")
+
+
+@pytest.mark.usefixtures("scaled_rates")
 def test_a_head_without_a_start_is_trained(dataset: Dataset) -> None:
     plan = plan_for(dataset, 10_000, 200, head_start="random", head_width=16)
     assert plan.epochs > 0

@@ -113,10 +113,11 @@ def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainCo
     usual_size = default_size(config.backbone, dataset)
     seen = []
     for rung in LADDER:
-        probe_alone = not rung.trainable_share and config.starts_with_probe
+        trainable = config.trainable_layers if "trainable_layers" in given else round(rung.trainable_share * layers)
+        probe_alone = trainable == 0 and config.starts_with_probe
         wanted: dict[str, Any] = {
             "size": native_size if is_fixed else round(usual_size * rung.scale / 16) * 16,
-            "trainable_layers": round(rung.trainable_share * layers),
+            "trainable_layers": trainable,
             "features": "depths" if probe_alone and not is_fixed else "last",
         }
         chosen = {name: value for name, value in wanted.items() if name not in given}

@@ -173,10 +173,7 @@ def _run(
         start = start_head(model, batches, stage.class_weights)
         clock.lap("probe")
     if plan is not None and (epochs := plan.fitting_epochs()) < stage.epochs:
-        say(f"note: getting ready took longer than planned; there is time for {epochs} epochs")
-        config = config.model_copy(update={"epochs": epochs})
-        config.save(folder.config)
-        stage = replace(stage, epochs=epochs)
+        config, stage = _shorten(folder, config, stage, epochs)
     fitted = _fit(folder, model, batches, stage, on_epoch, start, plan.end_of_training if plan else None)
     clock.lap("train")
 
@@ -202,6 +199,14 @@ def _run(
     )
     _save_metrics(folder, run, model, plan, int8_cost)
     return run
+
+
+def _shorten(folder: RunFolder, config: TrainConfig, stage: Stage, epochs: int) -> tuple[TrainConfig, Stage]:
+    """Options and stage with fewer epochs, and the run folder says so."""
+    say(f"note: getting ready took longer than planned; there is time for {epochs} epochs")
+    config = config.model_copy(update={"epochs": epochs})
+    config.save(folder.config)
+    return config, replace(stage, epochs=epochs)
 
 
 class _Clock:

@@ -58,7 +58,6 @@ class Plan:
     """When the run is to end, on the clock of `time.monotonic`."""
     seconds: Mapping[str, float]
     """By phase, named as in a run's `seconds`."""
-    epochs: int
     epoch_seconds: float
 
     @property
@@ -73,7 +72,8 @@ class Plan:
 
     def fitting_epochs(self) -> int:
         """How many of the planned epochs fit into the time that is left for training now, at least one."""
-        return max(1, min(self.epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
+        assert self.config.epochs is not None
+        return max(1, min(self.config.epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
 
     def __str__(self) -> str:
         """What is planned and what it is estimated to take, in one line."""
@@ -151,7 +151,7 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
         "evaluate": rates.setup_seconds + (val + test) * (1 / rates.decode + 1 / rates.trunk + 1 / rates.body),
         "draw": _DRAW_SECONDS,
     }
-    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epochs, epoch_seconds)
+    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds)
 
 
 def _left(deadline: float) -> float:

@@ -46,19 +46,27 @@ def fit_probe(
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
-    mean, spread = features.mean(0), features.std(0)
-    scale = 1 / np.where(spread > 1e-6, spread, 1)
-    features -= mean
-    features *= scale
+    mean, scale = _standardise(features)
     model = LogisticRegression(C=1 / (DECAY * len(features)), max_iter=_STEPS)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # more threads wait for each other in every iteration
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for a start
         model.fit(features, targets, sample_weight=None if class_weights is None else class_weights[targets])
     weight, bias = _per_class(model.coef_, model.intercept_)
     loss, accuracy = loss_and_accuracy(features @ weight.T.astype(np.float32) + bias, targets)
     weight = weight * scale
     return Probe(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), loss, accuracy)
+
+
+def _standardise(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make every column's mean 0 and its deviation 1, in place; returns what was subtracted and multiplied by."""
+    mean = features.mean(0)
+    features -= mean
+    spread = np.sqrt(np.einsum("nf,nf->f", features, features) / len(features))
+    scale = (1 / np.where(spread > 1e-6, spread, 1)).astype(np.float32)
+    features *= scale
+    return mean, scale
 
 
 def loss_and_accuracy(logits: NDArray[np.floating[Any]], targets: NDArray[np.int64]) -> tuple[float, float]:

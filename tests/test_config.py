@@ -62,7 +62,7 @@ def test_save_then_make_gives_an_equal_config(tmp_path: Path, changed: dict[str,
 def test_defaults_go_before_recipe_before_file_before_options(tmp_path: Path) -> None:
     file = write(tmp_path / "options.yaml", "epochs: 7\nbatch_size: 16\nlearning_rate: 1e-2\n")
     config = TrainConfig.make(recipe="classic", file=file, batch_size=8)
-    assert config.clip_norm == FIELDS["clip_norm"].default
+    assert config.head_activation == FIELDS["head_activation"].default
     assert config.backbone == RECIPES["classic"]["backbone"] != FIELDS["backbone"].default
     assert (config.epochs, config.learning_rate, config.batch_size) == (7, 0.01, 8)
 

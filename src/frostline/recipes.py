@@ -18,6 +18,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "learning_rate": 1e-3,
         "weight_decay": 0.0,
         "schedule": "cosine",
+        "warmup_epochs": 1,
+        "clip_norm": 0,
         "label_smoothing": 0.1,
         "epochs": 20,
         "batch_size": 64,

@@ -31,9 +31,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 @pytest.mark.parametrize("epochs", [1, 60])
-def test_curves_mark_the_epoch_with_the_lowest_validation_loss(
-    tmp_path: Path, figures: list[Figure], epochs: int
-) -> None:
+def test_curves_mark_the_epoch_that_is_kept(tmp_path: Path, figures: list[Figure], epochs: int) -> None:
     val_losses = [1 + abs(epoch - epochs // 2) / 10 for epoch in range(epochs)]
     plot_curves(make_history(val_losses), tmp_path / "curves.png")
     best = int(np.argmin(val_losses)) + 1

@@ -18,8 +18,9 @@ class EpochRecord:
     """Mean loss over the epoch's augmented pictures, as it was optimised."""
     train_accuracy: float
     val_loss: float
-    """Plain cross-entropy on the validation pictures; the epoch with the lowest one is kept."""
+    """Plain cross-entropy on the validation pictures."""
     val_accuracy: float
+    """The epoch with the highest one is kept."""
     learning_rate: float
     """Base learning rate at the end of the epoch."""
     seconds: float
@@ -28,8 +29,11 @@ class EpochRecord:
 
 
 def best_of(history: Sequence[EpochRecord]) -> EpochRecord:
-    """The epoch that is kept: the first one with the lowest validation loss."""
-    return min(history, key=lambda record: record.val_loss)
+    """The epoch that is kept: the one with the highest validation accuracy; of several, the lowest validation loss.
+
+    The loss alone misleads where labels are smoothed: it falls with sharper answers, which smoothing trains away.
+    """
+    return max(history, key=lambda record: (record.val_accuracy, -record.val_loss))
 
 
 def save_history(records: Sequence[EpochRecord], path: Path) -> None:

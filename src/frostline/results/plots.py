@@ -16,7 +16,7 @@ _FEW_EPOCHS = 40
 def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
     """Draw loss and accuracy of every epoch, training against validation, and the learning rate, as PNG.
 
-    The epoch with the lowest validation loss, the one that is kept, is marked.
+    The epoch that is kept is marked.
     """
     if not history:
         write_message(path, "No epoch was finished, so there are no curves.")

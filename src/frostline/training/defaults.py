@@ -1,4 +1,6 @@
-"""What follows from the pictures, where the options leave it open: the epochs and the input size."""
+"""What follows from the pictures, where the options leave it open: epochs, learning rate and input size."""
+
+import math
 
 import numpy as np
 
@@ -23,11 +25,30 @@ _PICTURES_SEEN = 225_000
 """Training pictures, counted in every epoch, between these."""
 
 
+WARMUP_SHARE = 0.25
+"""Part of the epochs in which the learning rate rises."""
+
+_LEARNING_RATE = 1e-3
+"""With `_MANY_PICTURES` to train on, or more; it falls with the fourth root of their number."""
+
+_MANY_PICTURES = 10_000
+
+
 def epochs_of(config: TrainConfig, pictures: int) -> int:
     """The epochs of the options; where they leave it open, by the training pictures: more need fewer (docs/log.md)."""
     if config.epochs is not None:
         return config.epochs
     return max(FEWEST_EPOCHS, min(_PICTURES_SEEN // max(pictures, 1), MOST_EPOCHS))
+
+
+def learning_rate_of(config: TrainConfig, pictures: int) -> float:
+    """The learning rate of the options; where they leave it open, by the training pictures.
+
+    Few pictures give few steps, in which a high rate undoes what the head starts from (docs/log.md).
+    """
+    if config.learning_rate is not None:
+        return config.learning_rate
+    return _LEARNING_RATE * min(1.0, math.pow(pictures / _MANY_PICTURES, 0.25))
 
 
 def default_size(backbone: str, dataset: Dataset) -> int:

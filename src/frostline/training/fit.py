@@ -39,7 +39,8 @@ class Stage:
     schedule: Schedule
     warmup_epochs: float
     label_smoothing: float
-    clip_norm: float | None
+    clip_norm: float
+    """Largest norm of the gradient; 0 for no limit."""
     class_weights: Tensor | None
     """Weight of each class's loss, float32 (classes,)."""
     patience: int | None
@@ -69,7 +70,7 @@ def fit(
     start: EpochRecord | None = None,
     deadline: float | None = None,
 ) -> Fitted:
-    """Train a tail; it holds the weights of the epoch with the lowest validation loss at the end.
+    """Train a tail; it holds the weights of the best epoch (`history.best_of`) at the end.
 
     `start` is the record, with epoch 0, of the tail as it is given, where that is worth keeping too. `deadline`, on the
     clock of `time.monotonic`, is when training is to end: no epoch is begun that would end later if it took as long as
@@ -177,7 +178,7 @@ def _train(
         optimizer.zero_grad()
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
-        if stage.clip_norm is not None:
+        if stage.clip_norm:
             nn.utils.clip_grad_norm_(parameters, stage.clip_norm)
         scaler.step(optimizer)
         scaler.update()
@@ -222,8 +223,7 @@ def _loss(logits: Tensor, batch: Batch, stage: Stage) -> Tensor:
 def _require_finite(loss: float, where: str) -> None:
     if not math.isfinite(loss):
         raise FrostlineError(
-            f"the loss is {loss} {where}: "
-            "lower --lr or give --clip-norm; the epochs before are kept in the run's checkpoint"
+            f"the loss is {loss} {where}: lower --lr or --clip-norm; the epochs before are kept in the run's checkpoint"
         )
 
 

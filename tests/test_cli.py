@@ -26,19 +26,22 @@ from frostline.recipes import RECIPES
 from frostline.results.predictions import load_predictions
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ["backbones", "cache", "datasets", "evaluate", "layers", "predict", "train"]
+COMMANDS = ["backbones", "cache", "check", "datasets", "evaluate", "layers", "predict", "train"]
 RUN = Path("runs/photos-test_efficientnet-1")
 TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1, "--head-width", 32)
 
 ALL_OPTIONS: dict[str, Any] = {
     **{"data_dir": Path("data"), "val_fraction": 0.25, "test_fraction": 0.5, "splits": Path("splits.csv")},
+    **{"path_column": "file", "label_column": "class", "split_column": "part"},
+    **{"group_column": "patient", "time_column": "date", "group_duplicates": True, "folds": 5},
+    **{"actions": Path("actions.csv"), "check": False, "sampling": "balanced"},
     **{"skip_unreadable": True, "resize_mode": "stretch", "backbone": "resnet18", "weights": "none"},
     **{"trainable_layers": "all", "batch_norm": "adapt", "head_width": 16, "head_activation": "gelu", "dropout": 0.5},
     **{"size": 32, "augment": "none", "rotation": 1.0, "shift": 0.5, "shear": 2.0, "zoom": 0.25},
     **{"horizontal_flip": False, "random_erasing": 0.5, "mixup": 0.5, "cutmix": 1.0, "epochs": 3, "batch_size": 2},
     **{"optimizer": "sgd", "learning_rate": 1e-5, "head_lr_multiplier": 10.0, "layer_decay": 0.5},
     **{"weight_decay": 0.0, "momentum": 0.5, "schedule": "one-cycle", "warmup_epochs": 0.5, "label_smoothing": 0.5},
-    **{"clip_norm": 1.0, "class_weights": "balanced", "patience": 2, "device": "cpu", "precision": "bfloat16"},
+    **{"clip_norm": 0.5, "class_weights": "balanced", "patience": 2, "device": "cpu", "precision": "bfloat16"},
     **{
         "features": "depths",
         "head_start": "random",
@@ -71,6 +74,7 @@ def configured(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Train
             seen.append(config)
             raise FrostlineError("stop here")
 
+        monkeypatch.setattr("frostline.data.sources.load_configured_dataset", lambda config: None)
         monkeypatch.setattr("frostline.training.run.train", stop)
         done = cli("train", "digits", *arguments)
         assert done.stderr == "frostline: stop here\n"

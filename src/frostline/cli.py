@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from frostline import __version__
 from frostline.cli_options import ConfigCommand, config_options, new_file
-from frostline.cli_output import counted, print_json, print_metrics, print_run, print_table
+from frostline.cli_output import counted, print_audit, print_folds, print_json, print_metrics, print_run, print_table
 from frostline.config import TrainConfig
 from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
 from frostline.recipes import RECIPES
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from frostline.results.answers import Answer
 
 EXIT_INTERRUPTED = 130
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "time_column")
+CHECKED = (
+    *("data_dir", *COLUMNS, "actions", "resize_mode", "backbone", "weights", "size", "seed", "device"),
+    *("cache", "cache_limit", "runs_dir"),
+)
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -59,8 +64,9 @@ def train(
 ) -> None:
     """Train a classifier on labelled pictures.
 
-    SOURCE is a folder, a zip or tar archive, or a named dataset (see `frostline datasets`). A folder holds one folder
-    of pictures for each class, or `train`, `val` and `test` folders that do.
+    SOURCE is a folder, a zip or tar archive, a table of paths and labels, or a named dataset (see `frostline
+    datasets`). A folder holds one folder of pictures for each class, or `train`, `val` and `test` folders that do. A
+    table is a CSV, TSV or parquet file with the columns path and label, and split, group and time if there are any.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if source is not None:
@@ -77,9 +83,14 @@ def train(
             raise ConfigError(
                 "no SOURCE: name a folder of pictures, an archive or a dataset, such as: frostline train digits"
             )
-        from frostline.data.sources import load_dataset
+        from frostline.data.sources import load_configured_dataset
 
-        dataset = load_dataset(config.source, data_dir=config.data_dir)
+        dataset = load_configured_dataset(config)
+        if config.folds is not None:
+            from frostline.training.folds import cross_validate
+
+            print_folds(cross_validate(dataset, config), as_json=as_json)
+            return
         from frostline.training.run import train as train_run
 
         run = train_run(dataset, config)
@@ -89,9 +100,40 @@ def train(
 
 
 @commands.command()
+@click.argument("source")
+@click.option("--fix", type=FILE, callback=new_file, help="Write what could be done about it, for train --actions.")
+@click.option("--json", "as_json", is_flag=True, help="Print all that was found as JSON.")
+@config_options(*CHECKED)
+def check(source: str, fix: Path | None, as_json: bool, **options: Any) -> None:
+    """Look for what is wrong with labelled pictures.
+
+    SOURCE is as in `frostline train`. Files that cannot be read or are odd, classes, duplicates and near duplicates,
+    those across splits or with different labels, labels that are probably wrong, and pictures that are like no other:
+    as a table here, and in a folder of its own as check.json and as check.html, a page with the pictures. Nothing of
+    yours is changed.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    config = TrainConfig.make(source=source, **given)
+    from frostline.data.actions import save_actions
+    from frostline.data.audit.proposals import propose_actions
+    from frostline.data.sources import load_configured_dataset
+    from frostline.training.doctor import check as examine
+    from frostline.training.doctor import save_audit
+
+    audit = examine(load_configured_dataset(config), config)
+    folder = save_audit(audit, config.runs_dir)
+    if fix is not None:
+        save_actions(propose_actions(audit), fix)
+    if as_json:
+        print_json({"folder": str(folder), **audit.to_dict()})
+    else:
+        print_audit(audit, folder, fix)
+
+
+@commands.command()
 @click.argument("classifier", type=PATH)
 @click.argument("source")
-@config_options("data_dir")
+@config_options("data_dir", *COLUMNS)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only the pictures of this split of SOURCE.")
 @click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Save the predictions to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -102,15 +144,18 @@ def evaluate(
     split: "SplitName | None",
     csv_file: Path | None,
     as_json: bool,
+    **columns: str | None,
 ) -> None:
     """Measure a classifier on labelled pictures.
 
     CLASSIFIER is the folder of a run or of a classifier, SOURCE is as in `frostline train`. Without --split, the test
     split is used where SOURCE brings one, else all pictures.
     """
+    from frostline.data.tables import Columns
     from frostline.model.evaluation import evaluate_source
 
-    metrics = evaluate_source(classifier, source, data_dir=data_dir, split=split, csv_file=csv_file)
+    named = Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
+    metrics = evaluate_source(classifier, source, data_dir=data_dir, columns=named, split=split, csv_file=csv_file)
     if as_json:
         print_json(metrics.to_dict())
     else:

@@ -2,14 +2,21 @@
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
+    from frostline.data.audit.audit import Audit
     from frostline.results.metrics import Metrics
+    from frostline.training.folds import CrossValidation
     from frostline.training.run import Run
+
+_EXAMPLES = 3
+"""Pictures that a line of the table of findings names."""
 
 
 def print_run(run: "Run", *, as_json: bool) -> None:
@@ -48,6 +55,52 @@ def print_metrics(metrics: "Metrics", pictures: str) -> None:
     if metrics.top5_accuracy is not None:
         print(f"{'top-5 accuracy':<18}{metrics.top5_accuracy:.4f}")
     print(f"{'macro F1':<18}{metrics.macro_f1:.4f}")
+
+
+def print_folds(result: "CrossValidation", *, as_json: bool) -> None:
+    """Print what a cross-validation came to."""
+    summary = json.loads((result.folder / "summary.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json({"folder": str(result.folder), **summary})
+        return
+    for name, spread in result.spread.items():
+        print(f"{name.replace('_', ' '):<18}{spread.mean:.4f} ± {spread.deviation:.4f}  ({len(result.runs)} folds)")
+    print(f"{'predictions':<18}{result.folder / 'predictions.csv'}")
+    print(f"{'runs':<18}{result.folder}")
+
+
+def print_audit(audit: "Audit", folder: Path, fix: Path | None) -> None:
+    """Print a line for each kind of finding, with some of the pictures, and where all of it is."""
+    table = Table("found", Column("pictures", justify="right"), "such as")
+    for name, indices in _kinds(audit):
+        paths = [audit.dataset.samples[index].path for index in indices[:_EXAMPLES]]
+        table.add_row(name, f"{len(indices):,}", ", ".join(paths))
+    for line in audit.classes.describe():
+        table.add_row("classes", "", line)
+    if table.row_count:
+        print_table(table)
+    else:
+        print("nothing found")
+    print(f"{'page':<18}{folder / 'check.html'}")
+    print(f"{'everything':<18}{folder / 'check.json'}")
+    if fix is not None:
+        print(f"{'actions':<18}{fix}  (edit it, then: frostline train {audit.dataset.source} --actions {fix})")
+
+
+def _kinds(audit: "Audit") -> Iterator[tuple[str, Sequence[int]]]:
+    """What was found, with the pictures of each kind; kinds of which there are none are left out."""
+    leaked = audit.leakage.affected
+    for oddity in audit.oddities:
+        yield oddity, [finding.index for finding in audit.findings if finding.oddity == oddity]
+    kinds = {
+        **{f"leakage into {split}": indices for split, indices in leaked.items()},
+        "contradictions": [index for group in audit.contradictions for index in group.indices],
+        "exact duplicates": [index for group in audit.duplicates if group.exact for index in group.indices[1:]],
+        "near duplicates": [index for group in audit.duplicates if not group.exact for index in group.indices[1:]],
+        "suspect labels": [suspect.index for suspect in audit.suspects],
+        "outliers": [outlier.index for outlier in audit.outliers],
+    }
+    yield from ((name, indices) for name, indices in kinds.items() if indices)
 
 
 def print_json(values: dict[str, Any]) -> None:

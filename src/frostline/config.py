@@ -45,13 +45,42 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    source: str | None = _option(None, "Data", "The pictures: a folder, an archive or a named dataset.")
+    source: str | None = _option(
+        None, "Data", "The pictures: a folder, an archive, a table, a named dataset or hf:owner/name."
+    )
     data_dir: Path | None = _option(None, "Data", "Folder with archives of named datasets; else FROSTLINE_DATA.")
+    path_column: str | None = _option(
+        None, "Data", "Column of a table with the paths of the pictures, or with the pictures; else path or file_name."
+    )
+    label_column: str | None = _option(None, "Data", "Column of a table with the labels; else label.")
+    split_column: str | None = _option(None, "Data", "Column of a table with the splits; else split, if there is one.")
+    group_column: str | None = _option(
+        None,
+        "Data",
+        "Column of a table with what pictures have in common, such as a patient or a camera: no group is divided "
+        "between splits; else group, if there is one.",
+    )
+    time_column: str | None = _option(
+        None,
+        "Data",
+        "Column of a table with the times of the pictures: the newest test, the oldest train; else time, if there is "
+        "one.",
+    )
     val_fraction: float = _option(0.1, "Data", "Part of the training pictures kept for validation.", gt=0, lt=1)
     test_fraction: float = _option(
         0.2, "Data", "Part of the pictures kept for the test, where the source has no test split.", ge=0, lt=1
     )
     splits: Path | None = _option(None, "Data", "A splits.csv of an earlier run, used instead of drawing a split.")
+    group_duplicates: bool = _option(
+        False, "Data", "Find pictures that show the same, and keep them together when a split is drawn."
+    )
+    folds: int | None = _option(
+        None, "Data", "Cross-validate: so many trainings, each tested on another part of the pictures.", ge=2
+    )
+    actions: Path | None = _option(
+        None, "Data", "A CSV of pictures to drop, relabel or move, such as frostline check --fix writes."
+    )
+    check: bool = _option(True, "Data", "Look for duplicates, leakage and odd classes before training.")
     skip_unreadable: bool = _option(False, "Data", "Leave out pictures that cannot be read, and list them.")
     resize_mode: Literal["crop", "stretch"] = _option(
         "crop", "Data", "How a picture becomes square: keep its centre, or stretch all of it."
@@ -115,7 +144,12 @@ class TrainConfig(BaseModel):
     )
     batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = _option("adamw", "Training", "The optimiser.")
-    learning_rate: float = _option(1e-3, "Training", "Learning rate of the backbone's last layers.", gt=0)
+    learning_rate: float | None = _option(
+        None,
+        "Training",
+        "Learning rate of the backbone's last layers; else 0.001, and less for fewer than 10,000 pictures.",
+        gt=0,
+    )
     head_lr_multiplier: float = _option(1.0, "Training", "The head's learning rate over the backbone's.", gt=0)
     layer_decay: float = _option(
         1.0, "Training", "Factor on the learning rate from each layer to the one below it.", gt=0, le=1
@@ -125,14 +159,19 @@ class TrainConfig(BaseModel):
     schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = _option(
         "cosine", "Training", "How the learning rate changes over the training."
     )
-    warmup_epochs: float = _option(1.0, "Training", "Epochs of rising learning rate before cosine.", ge=0)
+    warmup_epochs: float | None = _option(
+        None, "Training", "Epochs of rising learning rate before cosine; else a quarter of them.", ge=0
+    )
     label_smoothing: float = _option(0.1, "Training", "Label smoothing.", ge=0, lt=1)
-    clip_norm: float | None = _option(None, "Training", "Largest norm of the gradient.", gt=0)
+    clip_norm: float = _option(1.0, "Training", "Largest norm of the gradient; 0 sets no limit.", ge=0)
     class_weights: Literal["none", "balanced"] = _option(
         "none", "Training", "Weigh each class's loss by the inverse of its frequency."
     )
+    sampling: Literal["shuffled", "balanced"] = _option(
+        "shuffled", "Training", "What an epoch sees: each picture once, or each class as often as any other."
+    )
     patience: int | None = _option(
-        None, "Training", "Stop after this many epochs without a lower validation loss.", ge=1
+        None, "Training", "Stop after this many epochs that are no better on the validation pictures.", ge=1
     )
 
     device: Literal["auto", "cpu", "cuda", "mps"] = _option("auto", "Machine", "Where to compute.")
@@ -172,7 +211,7 @@ class TrainConfig(BaseModel):
     def _duration_as_text(self, value: timedelta | None) -> str | None:
         return None if value is None else f"{value.total_seconds():g}s"
 
-    @field_serializer("data_dir", "splits", "runs_dir")
+    @field_serializer("data_dir", "splits", "actions", "runs_dir")
     def _path_as_text(self, value: Path | None) -> str | None:
         return None if value is None else str(value)
 

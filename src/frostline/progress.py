@@ -73,6 +73,20 @@ def phase(name: str, total: int, unit: str = "pictures") -> Iterator[Advance]:
     yield advance_lines
 
 
+class Stopwatch:
+    """Seconds spent on each phase of a job."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        """End a phase, which began where the one before ended."""
+        now = time.monotonic()
+        self.seconds[phase] = round(now - self._last, 3)
+        self._last = now
+
+
 def say(message: str) -> None:
     """Print one line on stderr, and keep it in the log where there is one."""
     console.print(message, markup=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 import io
 import random
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from frostline.data.dataset import Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture, fit_square
@@ -257,3 +258,33 @@ def test_resizing_is_antialiased() -> None:
     checks = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
     fitted = fit_square(np.repeat(checks[:, :, None], 3, axis=2), 64, "crop")
     assert np.abs(fitted.astype(int) - 128).max() <= 2
+
+
+def test_heic_is_read_by_its_plug_in() -> None:
+    plug_in = pytest.importorskip("pillow_heif")
+    heif = plug_in.from_pillow(Image.new("RGB", (64, 32), (200, 30, 30)))
+    stream = io.BytesIO()
+    heif.save(stream, quality=90)
+    decoded = decode_picture(stream.getvalue(), "a.heic")
+    assert decoded.shape == (32, 64, 3)
+    np.testing.assert_allclose(decoded[16, 32], (200, 30, 30), atol=12)
+
+
+def test_heic_without_its_plug_in_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(DataError, match=r"cannot read a.heic: it is HEIC: pip install 'frostline\[heif\]'"):
+        decode_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a.heic")
+
+
+def test_avif_is_read_by_pillow() -> None:
+    if not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    assert decode_picture(encode(Image.new("RGB", (8, 6)), "AVIF"), "a.avif").shape == (6, 8, 3)
+    with pytest.raises(DataError, match=r"a\.avif"):
+        decode_picture(b"\0\0\0\x18ftypavif\0\0\0\0mif1heic", "a.avif")
+
+
+def test_avif_without_pillows_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(DataError, match=r"it is AVIF: pip install 'pillow>=11.3'"):
+        decode_picture(b"\0\0\0\x18ftypavif", "a.avif")

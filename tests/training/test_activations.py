@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from frostline.config import TrainConfig
 from frostline.data.arrays import array_dataset
-from frostline.data.pixels import read_pixels
+from frostline.data.pixels import digest_of, read_pixels
 from frostline.data.splits import make_splits
 from frostline.errors import FrostlineError
 from frostline.training.activations import Activations
@@ -97,8 +97,8 @@ def test_with_fresh_views_only_validation_is_kept(make: MakeBatches, cache: Acti
 def keys(activations: Activations, batches: ActivationBatches) -> list[str]:
     """Of the plain view and of view 1."""
     wanted = batches.wanted(2).items()
-    digest = activations.pixels.digest
-    return [activations._entry(view, indices, (1,), digest(indices)).key for view, indices in wanted]
+    pixels = activations.pixels
+    return [activations._entry(view, some, (1,), digest_of(pixels, some)).key for view, some in wanted]
 
 
 def test_a_key_is_the_same_for_the_same_work(make: MakeBatches) -> None:

@@ -1,6 +1,7 @@
 """Epochs that repeat, hold every picture once, and never end in a batch of one."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,7 @@ def make_batches(
     augmentation: Augmentation = PRESETS["medium"],
     seed: int = 0,
     views: int | None = None,
+    balanced: bool = False,
 ) -> ActivationBatches:
     """Batches of an empty trunk; picture i is noise around the level i / 255, so that it can be told again."""
     rng = np.random.default_rng(1)
@@ -54,6 +56,7 @@ def make_batches(
         batch_size=batch_size,
         seed=seed,
         views=views,
+        balanced=balanced,
     )
 
 
@@ -109,6 +112,21 @@ def test_an_epoch_holds_every_training_picture_once_with_its_target(epoch: int) 
         assert batch.soft_targets is None
     assert seen == Counter(batches.train_indices.tolist())
     assert batches.train_pictures == len(seen)
+
+
+def test_a_balanced_epoch_draws_each_class_equally_often_and_all_of_the_small_ones() -> None:
+    batches = make_batches(count=40, balanced=True)
+    rare = batches.train_indices[batches.targets[batches.train_indices] == 2][:2]
+    common = batches.train_indices[batches.targets[batches.train_indices] != 2]
+    batches = replace(batches, train_indices=np.sort(np.concatenate([rare, common])))
+    counts: Counter[int] = Counter()
+    for batch in batches.train(1):
+        counts.update(batch.targets.tolist())
+    assert sum(counts.values()) == batches.train_pictures
+    assert max(counts.values()) - min(counts.values()) <= 1
+    again = [batch.targets.tolist() for batch in batches.train(1)]
+    assert again == [batch.targets.tolist() for batch in batches.train(1)]
+    assert again != [batch.targets.tolist() for batch in batches.train(2)]
 
 
 def test_epoch_0_sees_the_pictures_as_they_are_and_later_ones_do_not() -> None:

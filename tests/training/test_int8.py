@@ -11,7 +11,7 @@ import torch
 
 from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
-from frostline.data.pixels import read_pixels
+from frostline.data.pixels import digest_of, read_pixels
 from frostline.data.sources import load_dataset
 from frostline.data.splits import make_splits
 from frostline.results.history import EpochRecord
@@ -88,7 +88,7 @@ def keys(batches: ActivationBatches) -> set[str]:
     """Where the activations of the first views are kept."""
     activations = batches.activations
     wanted = batches.wanted(2).items()
-    return {activations._entry(view, some, (1,), activations.pixels.digest(some)).key for view, some in wanted}
+    return {activations._entry(view, some, (1,), digest_of(activations.pixels, some)).key for view, some in wanted}
 
 
 def test_what_is_kept_in_one_precision_is_never_read_in_the_other(built: Built, tmp_path: Path) -> None:

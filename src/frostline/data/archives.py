@@ -1,5 +1,6 @@
 """A zip or tar archive of pictures, read without unpacking it to disk."""
 
+import io
 import lzma
 import re
 import stat
@@ -10,10 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
-from frostline.data.dataset import Dataset, Picture, PictureStore, Sample
-from frostline.data.decode import UnreadablePictureError, decode_picture
+from frostline.data.dataset import Dataset, PictureStore, Sample
+from frostline.data.decode import UnreadablePictureError
+from frostline.data.encoded import EncodedStore
 from frostline.data.listing import Listing, arrange, is_hidden
 from frostline.data.memory import available_memory
 from frostline.errors import DataError
@@ -23,7 +25,7 @@ MAX_FILE_BYTES = 1 << 29
 
 Kept = TypeVar("Kept")
 
-_DAMAGED = (
+DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
@@ -39,7 +41,7 @@ _DAMAGED = (
 """What the standard library raises on a damaged, encrypted or unknown archive."""
 
 
-class ZipStore:
+class ZipStore(EncodedStore):
     """Pictures in a zip archive, each unpacked in memory when it is read."""
 
     def __init__(self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> None:
@@ -47,18 +49,17 @@ class ZipStore:
         self._members = members
         self._lock = threading.Lock()
 
-    def read(self, sample: Sample, min_side: int | None = None) -> Picture:
-        """Decode one member; see `PictureStore.read`."""
+    def open(self, sample: Sample) -> BinaryIO:
+        """Unpack one member; see `EncodedStore.open`."""
         member = self._members[sample.path]
         if member.flag_bits & 0x1:
             raise UnreadablePictureError(sample.path, "it is encrypted: unpack the archive first")
         if member.file_size > MAX_FILE_BYTES:
             raise UnreadablePictureError(sample.path, f"it unpacks to {member.file_size:,} bytes")
         try:
-            encoded = self._unpack(member)
-        except _DAMAGED as error:
+            return io.BytesIO(self._unpack(member))
+        except DAMAGED as error:
             raise UnreadablePictureError(sample.path, f"its entry in the archive is damaged ({error})") from None
-        return decode_picture(encoded, sample.path, min_side=min_side)
 
     def _unpack(self, member: zipfile.ZipInfo) -> bytes:
         """Unpack in many threads at once: only opening and closing count the archive's open members."""
@@ -71,41 +72,42 @@ class ZipStore:
                 file.close()
 
 
-class _Place(NamedTuple):
+class TarPlace(NamedTuple):
+    """Where the bytes of a file lie in a tar archive."""
+
+    archive: Path
     offset: int
     size: int
 
 
-class TarStore:
-    """Pictures in a tar archive that is not compressed, read from where they lie in it."""
+class TarStore(EncodedStore):
+    """Pictures in tar archives that are not compressed, read from where they lie in them."""
 
-    def __init__(self, path: Path, places: Mapping[str, _Place]) -> None:
-        self._path = path
+    def __init__(self, places: Mapping[str, TarPlace]) -> None:
         self._places = places
 
-    def read(self, sample: Sample, min_side: int | None = None) -> Picture:
-        """Decode one member; see `PictureStore.read`."""
-        offset, size = self._places[sample.path]
+    def open(self, sample: Sample) -> BinaryIO:
+        """Read one member; see `EncodedStore.open`."""
+        archive, offset, size = self._places[sample.path]
         if size > MAX_FILE_BYTES:
             raise UnreadablePictureError(sample.path, f"it has {size:,} bytes")
         try:
-            with self._path.open("rb") as file:
+            with archive.open("rb") as file:
                 file.seek(offset)
-                encoded = file.read(size)
+                return io.BytesIO(file.read(size))
         except OSError as error:
             raise UnreadablePictureError(sample.path, error.strerror or type(error).__name__) from None
-        return decode_picture(encoded, sample.path, min_side=min_side)
 
 
-class MemoryStore:
+class MemoryStore(EncodedStore):
     """Encoded pictures in memory: what a compressed tar archive holds, which can only be read from its beginning."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files
 
-    def read(self, sample: Sample, min_side: int | None = None) -> Picture:
-        """Decode one file; see `PictureStore.read`."""
-        return decode_picture(self._files[sample.path], sample.path, min_side=min_side)
+    def open(self, sample: Sample) -> BinaryIO:
+        """The bytes of one file; see `EncodedStore.open`."""
+        return io.BytesIO(self._files[sample.path])
 
 
 def load_archive(path: Path, *, memory_limit: int | None = None) -> Dataset:
@@ -119,7 +121,7 @@ def load_archive(path: Path, *, memory_limit: int | None = None) -> Dataset:
     limit = available_memory() // 4 if memory_limit is None else memory_limit
     try:
         listing, store = _open_zip(path) if zipfile.is_zipfile(path) else _open_tar(path, limit)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise DataError(f"cannot read the archive {path}: {' '.join(str(error).split())}") from None
     samples, class_names, notes = arrange(listing, str(path))
     return Dataset(_stem(path), str(path.resolve()), samples, class_names, store, notes=notes)
@@ -151,8 +153,8 @@ def _open_tar(path: Path, limit: int) -> tuple[Listing, PictureStore]:
     except tarfile.ReadError:
         return _read_compressed(path, limit)
     with archive:
-        listing, places = _scan_tar(archive, path, lambda member: _Place(member.offset_data, member.size))
-    return listing, TarStore(path, places)
+        listing, places = scan_tar(archive, path, lambda member: TarPlace(path, member.offset_data, member.size))
+    return listing, TarStore(places)
 
 
 def _read_compressed(path: Path, limit: int) -> tuple[Listing, PictureStore]:
@@ -173,11 +175,11 @@ def _read_compressed(path: Path, limit: int) -> tuple[Listing, PictureStore]:
         return file.read()
 
     with archive:
-        listing, files = _scan_tar(archive, path, keep)
+        listing, files = scan_tar(archive, path, keep)
     return listing, MemoryStore(files)
 
 
-def _scan_tar(
+def scan_tar(
     archive: tarfile.TarFile, path: Path, keep: Callable[[tarfile.TarInfo], Kept]
 ) -> tuple[Listing, dict[str, Kept]]:
     """List an archive, with what `keep` makes of each regular file; a hard link is its file once more."""

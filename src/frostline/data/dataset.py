@@ -21,11 +21,15 @@ class Sample:
     `path` names it uniquely within its dataset and never changes between two readings of the same source:
     a POSIX path relative to the source's root for files, `train/00042` for pictures that come as arrays.
     `target` is an index into `Dataset.class_names`. `split` is the one that the source itself brings, if any.
+    `group` is what the picture shares with others, such as a patient or a camera: no group is divided between splits.
+    `time` says when it was taken, as a number that grows: the newest pictures validate and test.
     """
 
     path: str
     target: int
     split: SplitName | None = None
+    group: str | None = None
+    time: float | None = None
 
 
 class PictureStore(Protocol):

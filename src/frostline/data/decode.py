@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from frostline.data.dataset import Picture
 from frostline.errors import DataError
@@ -21,6 +21,10 @@ ResizeMode = Literal["crop", "stretch"]
 
 DEFAULT_MAX_PIXELS = 178_956_970
 """Width times height above which a picture is refused; Pillow refuses larger ones itself."""
+
+_HEIF = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")}
+_AVIF = {b"ftypavif", b"ftypavis"}
+"""Bytes 4 to 12 of files of these kinds (ISO/IEC 23008-12 and the AV1 Image File Format)."""
 
 _PILLOW_ERRORS = (
     OSError,
@@ -75,7 +79,7 @@ def decode_picture(
         if not stream.read(1):
             raise UnreadablePictureError(name, "the file is empty (0 bytes)")
         stream.seek(0)
-        with _quiet_pillow(), Image.open(stream) as image:
+        with _quiet_pillow(), _open(stream, name) as image:
             _check(image, name, max_pixels)
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
@@ -104,6 +108,26 @@ def fit_square(picture: Picture, size: int, mode: ResizeMode) -> Picture:
         return np.ascontiguousarray(picture[top:bottom, left:right])
     resized = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC, (left, top, right, bottom))
     return np.array(resized)
+
+
+def _open(stream: BinaryIO, name: str) -> Image.Image:
+    """Open a picture; Pillow's plug-in for HEIC is loaded when the first such picture comes."""
+    try:
+        return Image.open(stream)
+    except UnidentifiedImageError:
+        stream.seek(4)
+        kind = stream.read(8)
+        if kind in _AVIF and not features.check("avif"):
+            raise UnreadablePictureError(name, "it is AVIF: pip install 'pillow>=11.3', which reads it") from None
+        if kind not in _HEIF:
+            raise
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise UnreadablePictureError(name, "it is HEIC: pip install 'frostline[heif]' to read it") from None
+    register_heif_opener()
+    stream.seek(0)
+    return Image.open(stream)
 
 
 def _check(image: Image.Image, name: str, max_pixels: int) -> None:

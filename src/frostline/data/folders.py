@@ -2,27 +2,27 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
-from frostline.data.dataset import Dataset, Picture, Sample
-from frostline.data.decode import UnreadablePictureError, decode_picture
+from frostline.data.dataset import Dataset, Sample
+from frostline.data.encoded import EncodedStore, open_picture
 from frostline.data.listing import Listing, arrange, is_hidden
 from frostline.errors import DataError
 
 
-class FileStore:
+class FileStore(EncodedStore):
     """Pictures in files below one folder."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def read(self, sample: Sample, min_side: int | None = None) -> Picture:
-        """Decode one file; see `PictureStore.read`."""
-        path = self._root / sample.path
-        try:
-            with path.open("rb") as file:
-                return decode_picture(file, str(path), min_side=min_side)
-        except OSError as error:
-            raise UnreadablePictureError(str(path), error.strerror or type(error).__name__) from None
+    def name(self, sample: Sample) -> str:
+        """The path of the file."""
+        return str(self._root / sample.path)
+
+    def open(self, sample: Sample) -> BinaryIO:
+        """Open one file; see `EncodedStore.open`."""
+        return open_picture(self._root / sample.path)
 
 
 def load_folder(root: Path) -> Dataset:

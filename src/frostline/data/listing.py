@@ -26,7 +26,7 @@ _OTHER_SUFFIXES = frozenset(
     for suffix in (
         *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "md", "rst", "html", "htm", "log"),
         *("pdf", "doc", "docx", "xls", "xlsx", "py", "ipynb", "sh", "db", "url", "lnk", "tmp", "bak", "part"),
-        *("mat", "npy", "npz", "pkl", "pt", "pth", "h5", "parquet", "zip", "tar", "gz", "7z", "rar"),
+        *("mat", "npy", "npz", "pkl", "pt", "pth", "h5", "parquet", "arrow", "cls", "zip", "tar", "gz", "7z", "rar"),
         *("mp4", "avi", "mov", "mkv", "wav", "mp3"),
     )
 )
@@ -87,7 +87,7 @@ def arrange(listing: Listing, source: str) -> Arrangement:
     entries = [_entry(path) for path in listing.files if not is_hidden(path)]
     folders = {tuple(path.split("/")) for path in listing.folders if not is_hidden(path)}
     for entry in entries:
-        _check_name(entry.path, source)
+        check_name(entry.path, source)
     pictures = [entry for entry in entries if may_be_picture(entry.path)]
     folders.update(entry.parts[:-1] for entry in entries)
     if not pictures:
@@ -103,21 +103,22 @@ def arrange(listing: Listing, source: str) -> Arrangement:
         *_describe_left_out(pictures, {sample.path for sample in labelled}),
         *_describe_nested(pictures, bases),
         *_describe_others(entries),
-        *_describe_missing(counts, class_names),
+        *describe_missing(counts, class_names),
     ]
     return Arrangement(labelled, class_names, tuple(notes))
 
 
 _Folder = tuple[str, ...]
 _Bases = Mapping[_Folder, SplitName | None]
-_Counts = Mapping[SplitName | None, Counter[str]]
+Counts = Mapping[SplitName | None, Counter[str]]
 
 
 def _entry(path: str) -> _Entry:
     return _Entry(path, tuple(path.split("/")), posixpath.splitext(path)[1].lower())
 
 
-def _check_name(path: str, source: str) -> None:
+def check_name(path: str, source: str) -> None:
+    """Raise `DataError` for a file name with control characters, such as newlines, or that is not UTF-8."""
     if _UNPRINTABLE.search(path):
         raise DataError(f"{source}: the file name {path!a} is not plain UTF-8 text on one line: rename the file")
 
@@ -163,7 +164,7 @@ def _find_splits(pictures: list[_Entry], wrapper: _Folder, source: str) -> _Base
     return {(*wrapper, name): split for name, split in found.items()}
 
 
-def _label(pictures: list[_Entry], bases: _Bases) -> tuple[list[tuple[str, str, SplitName | None]], _Counts]:
+def _label(pictures: list[_Entry], bases: _Bases) -> tuple[list[tuple[str, str, SplitName | None]], Counts]:
     """Path, class name and split of every picture in a class folder, and how many each class has in each split."""
     depth = len(next(iter(bases)))
     samples = []
@@ -177,8 +178,8 @@ def _label(pictures: list[_Entry], bases: _Bases) -> tuple[list[tuple[str, str, 
     return samples, counts
 
 
-def _class_names(counts: _Counts, folders: set[_Folder], bases: _Bases, source: str) -> tuple[str, ...]:
-    """Class names in natural order, pinned from the training split where there is one."""
+def _class_names(counts: Counts, folders: set[_Folder], bases: _Bases, source: str) -> tuple[str, ...]:
+    """The names of the class folders; see `pin_classes`."""
     if not any(counts.values()):
         raise DataError(
             f"{source} has pictures but no class folders: put the pictures of each class in a folder of its own"
@@ -189,6 +190,15 @@ def _class_names(counts: _Counts, folders: set[_Folder], bases: _Bases, source: 
         if empty:
             where = "/".join((*base, empty[0]))
             raise DataError(f"{source}: the class folder {where} holds no pictures: add some or remove the folder")
+    return pin_classes(counts, source)
+
+
+def pin_classes(counts: Counts, source: str) -> tuple[str, ...]:
+    """Class names in natural order, from the training split where there is one, given the pictures of each split.
+
+    Raises `DataError` where another split has a class that the training split lacks.
+    """
+    pinned = {split: names for split, names in counts.items() if split == "train"} or counts
     names = set().union(*pinned.values())
     for split, found in counts.items():
         unknown = sorted(set(found) - names)
@@ -231,7 +241,7 @@ def _describe_others(entries: list[_Entry]) -> list[str]:
     return [f"left out files that are no pictures: {listed}"]
 
 
-def _describe_missing(counts: _Counts, class_names: tuple[str, ...]) -> list[str]:
+def describe_missing(counts: Counts, class_names: tuple[str, ...]) -> list[str]:
     """Notes on classes that a split lacks."""
     missing = {split: [name for name in class_names if name not in found] for split, found in counts.items()}
     return [f"the {split} split has no pictures of: {', '.join(names)}" for split, names in missing.items() if names]

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,9 +32,14 @@ class Pixels(Protocol):
         """Pictures by their index in the dataset; S is the largest side among them."""
         ...
 
-    def digest(self, indices: Indices) -> str:
-        """A SHA-256, in hexadecimal, of the content of these pictures in this order."""
+    def digests(self, indices: Indices) -> list[bytes]:
+        """The SHA-256 of each of these squares, of its shape and its pixels."""
         ...
+
+
+def digest_of(pixels: Pixels, indices: Indices) -> str:
+    """The SHA-256, in hexadecimal, of the content of these pictures in this order."""
+    return hashlib.sha256(b"".join(pixels.digests(indices))).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,9 @@ class _KeptPixels:
         """See `Pixels.read`."""
         return _assemble([self._square(int(index)) for index in indices])
 
-    def digest(self, indices: Indices) -> str:
-        """See `Pixels.digest`."""
-        return _digest_all(self._digests[int(index)] for index in indices)
+    def digests(self, indices: Indices) -> list[bytes]:
+        """See `Pixels.digests`."""
+        return [self._digests[int(index)] for index in indices]
 
     def _square(self, index: int) -> Picture:
         side = self._sides[index]
@@ -107,9 +112,9 @@ class _StreamedPixels:
         """See `Pixels.read`; raises `DataError` where a file has changed since the decode pass."""
         return _assemble(list(self._pool.map(self._decoder.one, map(int, indices))))
 
-    def digest(self, indices: Indices) -> str:
-        """See `Pixels.digest`; of the pictures as they were in the decode pass."""
-        return _digest_all(self._digests[int(index)] for index in indices)
+    def digests(self, indices: Indices) -> list[bytes]:
+        """See `Pixels.digests`; of the pictures as they were in the decode pass."""
+        return [self._digests[int(index)] for index in indices]
 
 
 class _ArrayPixels:
@@ -124,11 +129,11 @@ class _ArrayPixels:
         pictures = self._store.read_many([self._samples[int(index)] for index in indices])
         return pictures, np.full(len(pictures), pictures.shape[1], dtype=np.int64)
 
-    def digest(self, indices: Indices) -> str:
-        """See `Pixels.digest`."""
+    def digests(self, indices: Indices) -> list[bytes]:
+        """See `Pixels.digests`."""
         starts = range(0, len(indices), _CHUNK)
         pictures = (picture for start in starts for picture in self.read(indices[start : start + _CHUNK])[0])
-        return _digest_all(map(_digest, pictures))
+        return [_digest(picture) for picture in pictures]
 
 
 def read_pixels(
@@ -210,11 +215,6 @@ def _digest(square: Picture) -> bytes:
     digest = hashlib.sha256(str(square.shape).encode())
     digest.update(np.ascontiguousarray(square).data)
     return digest.digest()
-
-
-def _digest_all(digests: Iterable[bytes]) -> str:
-    """The digest of many squares, in hexadecimal, from theirs."""
-    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def _assemble(squares: Sequence[Picture]) -> Batch:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from frostline.data.dataset import SPLIT_NAMES, Dataset, SplitName
+from frostline.data.draws import Indices, choose_draw
 from frostline.errors import DataError
 from frostline.files import atomic_write
-
-Indices = NDArray[np.int64]
 
 _UNUSED = "unused"
 _COLUMNS = ["path", "label", "split"]
@@ -36,23 +34,36 @@ class Splits:
 def make_splits(dataset: Dataset, *, val_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0) -> Splits:
     """Keep the splits that the source brings, and draw the ones that it lacks from its training part.
 
-    The draw is stratified: each class gives its own share, and at least one picture, to each split. First the test
-    split takes `test_fraction` of the training part (none where that is 0), then the validation split takes
-    `val_fraction` of what is left. The same dataset and `seed` always give the same splits.
+    The draw is stratified: each class gives its own share, and at least one picture, to each split. Where pictures
+    have groups, whole groups are drawn instead, as close to each class's share as they allow; where they have times,
+    the newest pictures are the test split, and those before them the validation split. First the test split takes
+    `test_fraction` of the training part (none where that is 0), then the validation split takes `val_fraction` of what
+    is left. The same dataset and `seed` always give the same splits.
 
-    Raises `DataError` where there are fewer than two classes, or a class has too few pictures to be in each split.
+    Raises `DataError` where there are fewer than two classes, a class has too few pictures to be in each split, groups
+    or times leave a class no training picture, or the splits that the source brings share a group.
     """
     _check_classes(dataset)
     brought = {split: _indices_of(dataset, split) for split in SPLIT_NAMES}
     train = np.union1d(brought["train"], _indices_of(dataset, None))
+    require_whole_groups(Splits(train, brought["val"], brought["test"]), dataset, dataset.source)
     draws: list[tuple[Literal["test", "val"], float]] = [("test", test_fraction), ("val", val_fraction)]
     drawn = [(split, fraction) for split, fraction in draws if not len(brought[split]) and fraction > 0]
     _check_counts(dataset, train, [split for split, _ in drawn])
+    draw = choose_draw(dataset, train)
     generator = np.random.default_rng(seed)
     for position, (split, fraction) in enumerate(drawn):
-        brought[split] = _draw(dataset.targets, train, fraction, len(drawn) - position, generator)
+        brought[split] = draw(train, fraction, len(drawn) - position, generator)
+        if not len(brought[split]):
+            raise DataError(
+                f"{dataset.source}: no {split} split can be drawn that leaves each class a training picture without "
+                "dividing a group or a time: add pictures of other groups or times, or give the splits yourself"
+            )
         train = np.setdiff1d(train, brought[split])
-    return Splits(train, brought["val"], brought["test"])
+    splits = Splits(train, brought["val"], brought["test"])
+    if drawn:
+        require_trainable(splits, dataset, f"{dataset.source}: the draw of {' and '.join(name for name, _ in drawn)}")
+    return splits
 
 
 def save_splits(splits: Splits, dataset: Dataset, path: Path) -> None:
@@ -99,6 +110,7 @@ def load_splits(path: Path, dataset: Dataset) -> Splits:
         )
     splits = Splits(*(np.array(sorted(i for i in chosen if chosen[i] == name), dtype=np.int64) for name in SPLIT_NAMES))
     require_trainable(splits, dataset, str(path))
+    require_whole_groups(splits, dataset, str(path))
     return splits
 
 
@@ -110,6 +122,18 @@ def require_trainable(splits: Splits, dataset: Dataset, where: str) -> None:
         raise DataError(f"{where} leaves no training picture of: {names}")
     if not len(splits.val):
         raise DataError(f"{where} leaves no validation picture: at least one is needed to choose the epoch")
+
+
+def require_whole_groups(splits: Splits, dataset: Dataset, where: str) -> None:
+    """Raise `DataError` where a group has pictures in two splits."""
+    first: dict[str, SplitName] = {}
+    for split in SPLIT_NAMES:
+        for group in {dataset.samples[index].group for index in getattr(splits, split)} - {None}:
+            assert group is not None
+            if first.setdefault(group, split) != split:
+                raise DataError(
+                    f"{where}: the group {group} is in the splits {first[group]} and {split}: move it into one of them"
+                )
 
 
 def _read_rows(path: Path) -> list[tuple[int, tuple[str, str, str]]]:
@@ -158,13 +182,3 @@ def _check_counts(dataset: Dataset, train: Indices, drawn: list[Literal["test", 
             f"{dataset.source}: too few pictures for {kinds}, each class needs {needed}: {', '.join(small)}; "
             f"add pictures, or {advice}"
         )
-
-
-def _draw(targets: Indices, pool: Indices, fraction: float, keep: int, generator: np.random.Generator) -> Indices:
-    """Draw a share of each class from `pool`: at least one picture, leaving at least `keep` of them behind."""
-    chosen = []
-    for target in np.unique(targets[pool]):
-        members = generator.permutation(pool[targets[pool] == target])
-        count = int(np.floor(fraction * len(members) + 0.5))
-        chosen.append(members[: max(1, min(count, len(members) - keep))])
-    return np.sort(np.concatenate(chosen))

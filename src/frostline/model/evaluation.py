@@ -6,6 +6,7 @@ import numpy as np
 
 from frostline.data.dataset import SplitName
 from frostline.data.sources import load_dataset
+from frostline.data.tables import Columns
 from frostline.errors import DataError
 from frostline.model.classifier import ImageClassifier
 from frostline.results.metrics import Metrics, compute_metrics
@@ -17,16 +18,18 @@ def evaluate_source(
     source: str,
     *,
     data_dir: Path | None = None,
+    columns: Columns | None = None,
     split: SplitName | None = None,
     csv_file: Path | None = None,
 ) -> Metrics:
     """Measure a classifier on one split of a source: the one named, else the test split, else all pictures.
 
-    Classes are matched by name. Raises `ModelError` where there is no classifier, `DataError` where a picture cannot
-    be read, a class is unknown to the classifier, or the source has no such split.
+    Classes are matched by name. `columns` are the user's names for the columns of a table. Raises `ModelError` where
+    there is no classifier, `DataError` where a picture cannot be read, a class is unknown to the classifier, or the
+    source has no such split.
     """
     loaded = ImageClassifier.load(classifier)
-    dataset = load_dataset(source, data_dir=data_dir)
+    dataset = load_dataset(source, data_dir=data_dir, columns=columns)
     brought = {sample.split for sample in dataset.samples}
     chosen = split or ("test" if "test" in brought else None)
     if chosen is not None and chosen not in brought:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frostline.data.pixels import Pixels
+from frostline.data.pixels import Pixels, digest_of
 from frostline.errors import FrostlineError
 from frostline.model.engines import Engine
 from frostline.progress import Advance, say
@@ -86,7 +86,7 @@ class Activations:
         """
         shape = tuple(self.read(next(iter(wanted.values()))[:1], 0).shape[1:])
         distinct = {id(indices): indices for indices in wanted.values()}  # most views are of the same pictures
-        digests = {key: self.pixels.digest(indices) for key, indices in distinct.items()}
+        digests = {key: digest_of(self.pixels, indices) for key, indices in distinct.items()}
         entries = {view: self._entry(view, indices, shape, digests[id(indices)]) for view, indices in wanted.items()}
         obstacle = cache.obstacle(entries.values())
         if obstacle is not None:

@@ -66,6 +66,8 @@ class ActivationBatches:
     classes: int
     batch_size: int
     seed: int
+    balanced: bool
+    """Whether an epoch draws from each class equally often, instead of each picture once."""
     views: int | None
     """Epoch e sees view e mod `views` of each picture; None: every epoch sees a view of its own."""
 
@@ -86,7 +88,7 @@ class ActivationBatches:
 
     def train(self, epoch: int) -> Iterator[Batch]:
         """See `Batches.train`; under the epoch's view, and mixed from epoch 1 on."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.train_indices)
+        order = self._order(np.random.default_rng([self.seed, epoch]))
         view = epoch if self.views is None else epoch % self.views
         mixes = epoch > 0 and self.activations.augmenter.augmentation.mixes
         for step, (start, stop) in enumerate(pairwise(batch_bounds(len(order), self.batch_size))):
@@ -113,6 +115,16 @@ class ActivationBatches:
             return {0: both if probe else np.sort(self.val_indices)}
         return {0: both, **dict.fromkeys(range(1, min(self.views, epochs)), train)}
 
+    def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The training pictures of one epoch: each once, or as many, drawn from each class equally often."""
+        if not self.balanced:
+            return rng.permutation(self.train_indices)
+        members = [self.train_indices[self.targets[self.train_indices] == c] for c in range(self.classes)]
+        present = [of_class for of_class in members if len(of_class)]
+        shares = np.diff(np.linspace(0, len(self.train_indices), len(present) + 1).round().astype(int))
+        drawn = [_repeat(of_class, share, rng) for of_class, share in zip(present, shares, strict=True)]
+        return rng.permutation(np.concatenate(drawn))
+
     def _mixed(self, indices: NDArray[np.int64], view: int, epoch: int, step: int) -> Batch:
         """A batch whose pictures are mixed with each other, before the trunk."""
         targets = self._targets(indices)
@@ -123,6 +135,12 @@ class ActivationBatches:
 
     def _targets(self, indices: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.targets[indices]).to(self.activations.device)
+
+
+def _repeat(members: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """`count` of the members, none a second time before all were drawn once."""
+    rounds = -(-count // len(members))
+    return np.concatenate([rng.permutation(members) for _ in range(rounds)])[:count]
 
 
 def batch_bounds(count: int, batch_size: int) -> list[int]:

@@ -11,19 +11,21 @@ from typing import Any
 import torch
 
 from frostline.config import TrainConfig
+from frostline.data.audit.short import short_check
 from frostline.data.dataset import Dataset, SplitName
 from frostline.data.pixels import Unreadable, read_pixels
-from frostline.data.sources import load_dataset
+from frostline.data.sources import load_configured_dataset
 from frostline.data.splits import Splits, load_splits, make_splits, require_trainable, save_splits
 from frostline.errors import ConfigError, ModelError
 from frostline.files import atomic_write
 from frostline.model.backbone import Backbone
-from frostline.progress import log_to, say
+from frostline.progress import Stopwatch, log_to, say
 from frostline.results.history import EpochRecord, save_history
 from frostline.results.metrics import Metrics
 from frostline.training.batches import Batches
 from frostline.training.checkpoints import Checkpoints
-from frostline.training.defaults import epochs_of
+from frostline.training.defaults import epochs_of, learning_rate_of
+from frostline.training.doctor import keep_duplicates_together
 from frostline.training.fit import Fitted, Stage, fit
 from frostline.training.int8 import Int8Cost, run_trunk_in_int8
 from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
@@ -62,21 +64,24 @@ class Run:
         return self.test_metrics or self.val_metrics
 
 
-def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = None) -> Run:
+def train(
+    dataset: Dataset, config: TrainConfig, *, splits: Splits | None = None, on_epoch: OnEpoch | None = None
+) -> Run:
     """Train a classifier on a dataset and leave a run folder.
 
-    `on_epoch` is told of every epoch; it changes nothing. Ctrl-C keeps the best epoch so far and finishes the folder;
-    before the first epoch has ended it raises `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError`
+    `splits` are used instead of those that the options say. `on_epoch` is told of every epoch; it changes nothing.
+    Ctrl-C keeps the best epoch so far and finishes the folder; before the first epoch has ended it raises
+    `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError`
     before training where options, pictures or backbone are wrong; no folder is left then.
     """
     require_start(config)
     deadline = None if config.time_limit is None else time.monotonic() + config.time_limit.total_seconds()
-    if config.splits is not None:
-        splits = load_splits(config.splits, dataset)
-    else:
-        splits = make_splits(
-            dataset, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed
-        )
+    if config.folds is not None:
+        raise ConfigError("one training has no folds: leave out folds, or call cross_validate")
+    if splits is None:
+        if config.group_duplicates:
+            dataset = keep_duplicates_together(dataset, config)
+        splits = _choose_splits(dataset, config)
     plan = None
     if deadline is not None:
         plan = make_plan(dataset, splits, config, deadline)
@@ -98,10 +103,21 @@ def train(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
         raise
 
 
+def _choose_splits(dataset: Dataset, config: TrainConfig) -> Splits:
+    if config.splits is not None:
+        return load_splits(config.splits, dataset)
+    return make_splits(dataset, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed)
+
+
 def _repeatable(config: TrainConfig, dataset: Dataset, splits: Splits) -> TrainConfig:
     """The same options, such that they mean the same in any working folder and for any later version's defaults."""
-    lasting: dict[str, Any] = {"source": dataset.source, "epochs": epochs_of(config, len(splits.train))}
-    for name in ("data_dir", "splits"):
+    pictures = len(splits.train)
+    lasting: dict[str, Any] = {
+        "source": dataset.source,
+        "epochs": epochs_of(config, pictures),
+        "learning_rate": learning_rate_of(config, pictures),
+    }
+    for name in ("data_dir", "splits", "actions"):
         path = getattr(config, name)
         lasting[name] = path and path.expanduser().resolve()
     if config.weights not in (None, "auto", "none"):
@@ -119,7 +135,7 @@ def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
     if folder.metrics.exists() and not folder.read_json(folder.metrics)["interrupted"]:
         raise ConfigError(f"{path} is finished, nothing is left to resume; repeat it with --config {folder.config}")
     config = TrainConfig.make(file=folder.config)
-    dataset = load_dataset(config.source or "", data_dir=config.data_dir)
+    dataset = load_configured_dataset(config)
     splits = load_splits(folder.splits, dataset)
     backbone, config = load_configured_backbone(dataset, config)
     before = folder.read_json(folder.environment)["weights"]
@@ -145,7 +161,7 @@ def _run(
     plan: Plan | None = None,
 ) -> Run:
     """Decode, fit, evaluate, draw."""
-    clock = _Clock()
+    clock = Stopwatch()
     torch.use_deterministic_algorithms(config.deterministic)
     model = build_model(dataset, backbone, config)
     for note in dataset.notes:
@@ -158,6 +174,9 @@ def _run(
         splits = splits.without(item.index for item in unreadable)
         save_splits(splits, dataset, folder.splits)
         require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
+    if config.check:
+        for line in short_check(dataset, splits, pixels):
+            say(f"note: {line}")
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model)
@@ -207,19 +226,6 @@ def _shorten(folder: RunFolder, config: TrainConfig, stage: Stage, epochs: int) 
     config = config.model_copy(update={"epochs": epochs})
     config.save(folder.config)
     return config, replace(stage, epochs=epochs)
-
-
-class _Clock:
-    """Seconds spent on each phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, phase: str) -> None:
-        now = time.monotonic()
-        self.seconds[phase] = round(now - self._last, 3)
-        self._last = now
 
 
 def _fit(

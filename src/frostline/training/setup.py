@@ -23,7 +23,7 @@ from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
 from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
-from frostline.training.defaults import default_size, epochs_of
+from frostline.training.defaults import WARMUP_SHARE, default_size, epochs_of, learning_rate_of
 from frostline.training.devices import choose_device, choose_precision
 from frostline.training.fit import Stage
 
@@ -98,6 +98,7 @@ def make_batches(
         classes=len(dataset.class_names),
         batch_size=config.batch_size,
         seed=config.seed,
+        balanced=config.sampling == "balanced",
         views=1 if not augmentation.varies else None if config.views == "fresh" else config.views,
     )
 
@@ -123,16 +124,17 @@ def make_stage(model: Model, targets: NDArray[np.int64], config: TrainConfig) ->
     weights = None
     if config.class_weights == "balanced":
         weights = balanced_weights(targets, len(model.classifier.class_names)).to(model.device)
+    epochs = epochs_of(config, len(targets))
     return Stage(
-        epochs=epochs_of(config, len(targets)),
+        epochs=epochs,
         optimizer=config.optimizer,
-        learning_rate=config.learning_rate,
+        learning_rate=learning_rate_of(config, len(targets)),
         head_lr_multiplier=config.head_lr_multiplier,
         layer_decay=config.layer_decay,
         weight_decay=config.weight_decay,
         momentum=config.momentum,
         schedule=config.schedule,
-        warmup_epochs=config.warmup_epochs,
+        warmup_epochs=epochs * WARMUP_SHARE if config.warmup_epochs is None else config.warmup_epochs,
         label_smoothing=config.label_smoothing,
         clip_norm=config.clip_norm,
         class_weights=weights,

@@ -1,0 +1,50 @@
+"""What is kept of every picture to find its copies: a digest of its pixels and a small thumbnail."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from frostline.data.dataset import Picture
+
+SIDE = 32
+"""Side of a thumbnail in pixels."""
+
+Thumbnails = NDArray[np.uint8]
+"""Shape (pictures, SIDE, SIDE, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is kept of one picture."""
+
+    digest: bytes
+    """SHA-256 of its shape and pixels: equal for pictures that decode to the same, whatever their files."""
+    thumbnail: NDArray[np.uint8]
+    """The whole picture, its proportions given up, shape (SIDE, SIDE, 3)."""
+
+
+def fingerprint(picture: Picture) -> Fingerprint:
+    """The fingerprint of a decoded picture of any size, uint8 of shape (height, width, 3)."""
+    digest = hashlib.sha256(str(picture.shape).encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    thumbnail = picture
+    if picture.shape[:2] != (SIDE, SIDE):
+        image = Image.fromarray(picture)
+        thumbnail = np.array(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0))
+    return Fingerprint(digest.digest(), thumbnail)
+
+
+@cache
+def blur_matrix(deviation: float) -> NDArray[np.float32]:
+    """Blurs the rows of a thumbnail from its left, and the columns by its transpose from its right: (SIDE, SIDE).
+
+    `deviation` is that of the Gaussian, in pixels; beyond its border a picture goes on as it ends.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    matrix: NDArray[np.float32] = gaussian_filter1d(np.eye(SIDE, dtype=np.float32), deviation, axis=0, mode="nearest")
+    return matrix

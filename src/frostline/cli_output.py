@@ -47,14 +47,18 @@ def counted(metrics: "Metrics") -> str:
 
 
 def print_metrics(metrics: "Metrics", pictures: str) -> None:
-    """Print the figures of one set of `pictures`, which says what they are."""
+    """Print the figures of one set of `pictures`, which says what they are; those that suit its classes come first."""
     low, high = metrics.accuracy_low, metrics.accuracy_high
     split = "" if metrics.split == "all" else f"{metrics.split} "
-    print(f"{split + 'accuracy':<18}{metrics.accuracy:.4f}  (95% interval {low:.4f} to {high:.4f}; {pictures})")
-    print(f"{split + 'loss':<18}{metrics.loss:.4f}")
+    overall = {
+        f"{split}accuracy": f"{metrics.accuracy:.4f}  (95% interval {low:.4f} to {high:.4f}; {pictures})",
+        f"{split}loss": f"{metrics.loss:.4f}",
+    }
     if metrics.top5_accuracy is not None:
-        print(f"{'top-5 accuracy':<18}{metrics.top5_accuracy:.4f}")
-    print(f"{'macro F1':<18}{metrics.macro_f1:.4f}")
+        overall["top-5 accuracy"] = f"{metrics.top5_accuracy:.4f}"
+    by_class = {"balanced accuracy": f"{metrics.balanced_accuracy:.4f}", "macro F1": f"{metrics.macro_f1:.4f}"}
+    for name, value in ({**by_class, **overall} if metrics.imbalanced else {**overall, **by_class}).items():
+        print(f"{name:<18}{value}")
 
 
 def print_folds(result: "CrossValidation", *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from frostline.data.dataset import Dataset
 from frostline.data.decode import fit_square
 from frostline.data.folders import load_folder
 from frostline.data.pixels import read_pixels
-from frostline.data.splits import make_splits
+from frostline.data.splits import make_splits, require_trainable
 from frostline.errors import DataError
 
 HYMENOPTERA = Path(os.environ.get("FROSTLINE_DATA", "no-such-folder")) / "hymenoptera.zip"
@@ -89,11 +89,14 @@ def test_unreadable_files_can_be_skipped_and_nothing_takes_their_place(photos: D
     assert len(splits.train) + len(splits.val) + len(splits.test) == 11
 
 
-def test_a_class_without_any_readable_picture_is_named(photos: Dataset) -> None:
+def test_a_class_without_any_readable_picture_is_named_by_the_splits(photos: Dataset) -> None:
+    splits = make_splits(photos)
     for index in range(len(SIZES)):
         spoil(photos, f"b/{index}.png")
-    with pytest.raises(DataError, match="no picture can be read of: b"):
-        read_pixels(photos, size=16, resize_mode="crop", skip_unreadable=True)
+    _, unreadable = read_pixels(photos, size=8, resize_mode="crop", skip_unreadable=True)
+    left = splits.without(item.index for item in unreadable)
+    with pytest.raises(DataError, match="leaves no training picture of: b"):
+        require_trainable(left, photos, "leaving out what cannot be read")
 
 
 @pytest.mark.parametrize(("size", "side"), [(8, 8), (16, 16), (96, 16)])

@@ -94,6 +94,12 @@ def test_metrics_come_back_from_json(classes: int) -> None:
     assert Metrics.from_dict(metrics.to_dict()) == metrics
 
 
+def test_imbalance_is_noticed_from_over_three_to_one() -> None:
+    for rare, imbalanced in ((1, True), (2, False), (0, False)):
+        targets = [0] * 6 + [1] * rare
+        assert compute_metrics(make_predictions(targets, targets, 3), "test").imbalanced == imbalanced
+
+
 def test_an_empty_split_is_named() -> None:
     with pytest.raises(DataError, match="the test split has no pictures"):
         compute_metrics(make_predictions([], [], 2), "test")

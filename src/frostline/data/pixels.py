@@ -151,7 +151,7 @@ def read_pixels(
     available. Above that they are decoded again on each read, and memory does not grow with the dataset.
 
     Raises `DataError` that lists every picture that cannot be read; with `skip_unreadable` they are returned instead,
-    and reading one of them later is an error. Raises `DataError` too where a class would have none left.
+    and reading one of them later is an error.
     """
     store = dataset.pictures
     if isinstance(store, ArrayStore) and store.height == store.width <= size:
@@ -165,7 +165,6 @@ def read_pixels(
         raise DataError(
             list_unreadable(dataset.source, named, "mend or remove them, or leave them out by --skip-unreadable")
         )
-    _check_classes_left(dataset, unreadable)
     if decoded.buffer is None:
         return _StreamedPixels(decoder, decoded.digests), tuple(unreadable)
     return _KeptPixels(decoded.buffer, decoded.sides, decoded.digests), tuple(unreadable)
@@ -227,11 +226,3 @@ def _assemble(squares: Sequence[Picture]) -> Batch:
     for row, square in zip(batch, squares, strict=True):
         row[: len(square), : len(square)] = square
     return batch, sides
-
-
-def _check_classes_left(dataset: Dataset, unreadable: Sequence[Unreadable]) -> None:
-    targets = np.delete(dataset.targets, [item.index for item in unreadable])
-    empty = sorted(set(range(len(dataset.class_names))) - set(targets.tolist()))
-    if empty:
-        names = ", ".join(dataset.class_names[target] for target in empty)
-        raise DataError(f"{dataset.source}: no picture can be read of: {names}")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
+from frostline.data.audit.classes import LARGE_RATIO
 from frostline.data.dataset import SplitName
 from frostline.errors import DataError
 from frostline.results.predictions import Predictions
@@ -65,6 +66,12 @@ class Metrics:
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of their indices."""
         return tuple(entry.name for entry in self.per_class)
+
+    @property
+    def imbalanced(self) -> bool:
+        """Whether the largest class has over `LARGE_RATIO` times the pictures of the smallest: accuracy misleads."""
+        counts = [entry.support for entry in self.per_class if entry.support]
+        return max(counts) > LARGE_RATIO * min(counts)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it; `from_dict` is the way back."""

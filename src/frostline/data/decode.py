@@ -26,7 +26,7 @@ _HEIF = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hev
 _AVIF = {b"ftypavif", b"ftypavis"}
 """Bytes 4 to 12 of files of these kinds (ISO/IEC 23008-12 and the AV1 Image File Format)."""
 
-_PILLOW_ERRORS = (
+PILLOW_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -79,7 +79,7 @@ def decode_picture(
         if not stream.read(1):
             raise UnreadablePictureError(name, "the file is empty (0 bytes)")
         stream.seek(0)
-        with _quiet_pillow(), _open(stream, name) as image:
+        with quiet_pillow(), _open(stream, name) as image:
             _check(image, name, max_pixels)
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
@@ -89,7 +89,7 @@ def decode_picture(
         raise UnreadablePictureError(name, "it is not a picture, or of a kind that Pillow cannot read") from None
     except Image.DecompressionBombError:
         raise UnreadablePictureError(name, f"it has more than {DEFAULT_MAX_PIXELS:,} pixels") from None
-    except _PILLOW_ERRORS as error:
+    except PILLOW_ERRORS as error:
         raise UnreadablePictureError(name, _one_line(error)) from error
 
 
@@ -144,7 +144,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; a picture whose EXIF data are damaged has none and stays as it is."""
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return image
     return image
 
@@ -186,7 +186,7 @@ _decoding = 0
 
 
 @contextmanager
-def _quiet_pillow() -> Iterator[None]:
+def quiet_pillow() -> Iterator[None]:
     """Silence Pillow's warnings about odd metadata while any thread is decoding.
 
     `warnings.catch_warnings` alone is not safe in threads: here the first to come silences and the last restores.

@@ -12,6 +12,10 @@ FOLDS = 5
 """Parts of the pictures; each is judged by a probe of the others. A class needs as many pictures to be judged."""
 
 
+DECAY = 0.2
+"""Weight decay of the probes: more than a classifier's, so as not to learn wrong labels (docs/log.md)."""
+
+
 def out_of_fold_probabilities(
     features: NDArray[np.float32], targets: NDArray[np.int64], together: Sequence[Sequence[int]] = (), seed: int = 0
 ) -> NDArray[np.float32]:
@@ -26,7 +30,7 @@ def out_of_fold_probabilities(
     with phase("labels", len(targets)) as advance:
         for fold in range(FOLDS):
             rest, judged = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            probe = fit_probe(features[rest], targets[rest])
+            probe = fit_probe(features[rest], targets[rest], decay=DECAY)
             probabilities[judged] = softmax(probe.logits(features[judged]), axis=1)
             advance(len(judged))
     return probabilities

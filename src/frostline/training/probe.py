@@ -38,18 +38,23 @@ class Probe:
 
 
 def fit_probe(
-    features: NDArray[np.float32], targets: NDArray[np.int64], class_weights: NDArray[np.float32] | None = None
+    features: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    class_weights: NDArray[np.float32] | None = None,
+    *,
+    decay: float = DECAY,
 ) -> Probe:
     """Multinomial logistic regression by L-BFGS on standardised features, (N, features), for classes 0 to the largest.
 
-    `class_weights` (classes,) weigh each class's loss. The features are standardised where they are, without a copy.
+    `class_weights` (classes,) weigh each class's loss, `decay` is that of the weights. The features are standardised
+    where they are, without a copy.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     mean, scale = _standardise(features)
-    model = LogisticRegression(C=1 / (DECAY * len(features)), max_iter=_STEPS)
+    model = LogisticRegression(C=1 / (decay * len(features)), max_iter=_STEPS)
     with warnings.catch_warnings(), threadpool_limits(1):  # more threads wait for each other in every iteration
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for a start
         model.fit(features, targets, sample_weight=None if class_weights is None else class_weights[targets])

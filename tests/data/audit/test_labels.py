@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from frostline.data.audit.labels import confident_joint, doubt, find_suspects
+from frostline.data.audit.labels import confident_joint, doubt, find_suspects, label_noise
 
 TARGETS = np.array([0, 0, 0, 1, 1, 1, 2], dtype=np.int64)
 PROBABILITIES = np.array(
@@ -21,8 +21,8 @@ def test_suspects_are_off_the_diagonal_of_the_confident_joint_the_surest_first()
     joint = confident_joint(PROBABILITIES, TARGETS)
     suspects = find_suspects(PROBABILITIES, TARGETS)
     assert joint.tolist() == [[2, 1, 0], [1, 2, 0], [0, 0, 1]]
-    assert [(s.index, s.given, s.expected) for s in suspects] == [(2, 0, 1), (5, 1, 0)]
-    assert (suspects[0].given_probability, suspects[0].expected_probability) == (0.1, 0.8)
+    assert [(s.index, s.given, s.expected) for s in suspects] == [(5, 1, 0), (2, 0, 1)]
+    assert (suspects[0].given_probability, suspects[0].expected_probability) == (0.1, 0.9)
 
 
 def test_a_class_that_is_predicted_shyly_has_a_low_threshold() -> None:
@@ -51,13 +51,24 @@ def test_flipped_labels_are_found() -> None:
     assert all(s.expected == truth[s.index] for s in suspects if s.index < 100)
 
 
-def test_doubt_compares_with_the_class() -> None:
-    thresholds = np.array([1.7 / 3, 1.6 / 3, 0.6])[TARGETS]
-    given = PROBABILITIES[np.arange(7), TARGETS]
-    scores = doubt(PROBABILITIES, TARGETS)
-    assert scores == pytest.approx(thresholds / (thresholds + given))
-    assert scores[6] == 0.5
-    assert np.isfinite(doubt(np.eye(2)[[1, 1]], np.array([0, 0]))).all()
+def test_doubt_follows_self_confidence_where_noise_is_even() -> None:
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.1, 0.4], [0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+    scores = doubt(probabilities, np.array([0, 0, 0, 1, 2]))
+    assert np.argsort(-scores)[:3].tolist() == [1, 2, 0]
+    assert 0 < scores.min() < scores.max() < 1
+
+
+def test_classes_that_are_mistaken_for_each_other_are_doubted_more() -> None:
+    joint = np.array([[90, 10, 0], [10, 90, 0], [0, 0, 100]])
+    noise = label_noise(joint)
+    assert noise.sum(axis=0) == pytest.approx([1, 1, 1])
+    assert noise[0, 1] > 2 * noise[0, 2] > 0
+
+
+def test_noise_of_a_class_that_nothing_is_confidently_of_is_even() -> None:
+    noise = label_noise(np.array([[5, 1, 0], [0, 5, 0], [1, 0, 0]]))
+    assert noise[0, 2] == noise[1, 2]
+    assert noise[:, 2].sum() == pytest.approx(1)
 
 
 def test_a_class_without_pictures_is_never_expected() -> None:

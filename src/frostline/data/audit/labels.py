@@ -55,15 +55,30 @@ def confident_joint(probabilities: Probabilities, targets: NDArray[np.int64]) ->
 
 
 def doubt(probabilities: Probabilities, targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How doubtful each label is, from 0 to 1, shape (pictures,); 0.5 where its probability is the class's mean.
+    """How likely each label is wrong, from 0 to 1, shape (pictures,).
 
-    It is t / (t + p) of the given class's probability p and threshold t: self-confidence, made alike for all classes.
-    On CIFAR-10 it ranked flipped labels better than self-confidence alone, and far better than the margin.
+    By Bayes' rule from the probabilities of the true class and the noise of the labels, `label_noise`. With even noise
+    the order is that of self-confidence.
     """
-    given = _given(probabilities, targets)
-    thresholds = _thresholds(probabilities, targets)[targets]
-    scores: NDArray[np.float64] = thresholds / np.maximum(thresholds + given, 1e-300)
-    return scores
+    likely = probabilities * label_noise(confident_joint(probabilities, targets))[targets]
+    right: NDArray[np.float64] = likely[np.arange(len(targets)), targets] / likely.sum(axis=1)
+    return 1 - right
+
+
+def label_noise(joint: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Probability of each given class (rows) for a true class (columns), shape (classes, classes), from the joint.
+
+    It is the mean of two estimates: what the confident joint says of each pair of classes, which finds classes that are
+    mistaken for each other, and noise of the same rate that is even, which does not take hard pictures for noise.
+    """
+    classes = len(joint)
+    rate = (joint.sum() - np.trace(joint) + 1) / (joint.sum() + 2)
+    even = np.full((classes, classes), rate / max(classes - 1, 1))
+    np.fill_diagonal(even, 1 - rate)
+    confident = joint.sum(axis=0)
+    estimated = np.where(confident > 0, joint / np.maximum(confident, 1), even)
+    noise: NDArray[np.float64] = (estimated + even) / 2
+    return noise
 
 
 def _confident_classes(probabilities: Probabilities, targets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -75,12 +90,8 @@ def _confident_classes(probabilities: Probabilities, targets: NDArray[np.int64])
 def _thresholds(probabilities: Probabilities, targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Mean probability of each class among the pictures that are labelled so; infinite where there are none."""
     classes = probabilities.shape[1]
+    given = probabilities[np.arange(len(targets)), targets]
     counts = np.bincount(targets, minlength=classes)
-    sums = np.bincount(targets, weights=_given(probabilities, targets), minlength=classes)
+    sums = np.bincount(targets, weights=given, minlength=classes)
     thresholds: NDArray[np.float64] = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0)
     return thresholds
-
-
-def _given(probabilities: Probabilities, targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each picture's probability of its label, shape (pictures,)."""
-    return probabilities[np.arange(len(targets)), targets].astype(np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from frostline.data.dataset import Picture
-from frostline.data.decode import _PILLOW_ERRORS, UnreadablePictureError, _quiet_pillow, decode_picture
+from frostline.data.decode import PILLOW_ERRORS, UnreadablePictureError, decode_picture, quiet_pillow
 
 SMALL_SIDE = 32
 """Pixels of the shorter side below which a picture is tiny."""
@@ -87,7 +87,7 @@ def inspect_file(file: BinaryIO | bytes, name: str) -> tuple[PictureFacts, Pictu
     try:
         picture = decode_picture(stream, name)
     except UnreadablePictureError as error:
-        pixels_fail = isinstance(error.__cause__, _PILLOW_ERRORS)
+        pixels_fail = isinstance(error.__cause__, PILLOW_ERRORS)
         header = _read_header(stream) if pixels_fail else None
         return PictureFacts(file=header, problem=error.reason), None
     return replace(inspect_pixels(picture), file=_read_header(stream)), picture
@@ -154,7 +154,7 @@ def _read_header(stream: BinaryIO) -> FileFacts | None:
     """What an encoded picture's header says, or None where Pillow cannot open it."""
     stream.seek(0)
     try:
-        with _quiet_pillow(), Image.open(stream) as image:
+        with quiet_pillow(), Image.open(stream) as image:
             deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
             return FileFacts(
                 format=image.format or "unknown",
@@ -164,7 +164,7 @@ def _read_header(stream: BinaryIO) -> FileFacts | None:
                 transparent=_is_transparent(image),
                 deep=deep,
             )
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return None
 
 
@@ -174,14 +174,14 @@ def _frames(image: Image.Image) -> int:
         return 1
     try:
         return int(getattr(image, "n_frames", 1))
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return 1
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -192,7 +192,7 @@ def _is_transparent(image: Image.Image) -> bool:
         return False
     try:
         alpha = image.convert("RGBA").getchannel("A")
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return False
     lowest, _ = alpha.getextrema()
     return isinstance(lowest, int) and lowest < 255

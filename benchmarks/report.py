@@ -12,6 +12,8 @@ from figures import Entry, epoch_ends, grouped, missing_epochs, test_accuracy, t
 from growth import fit_growth, fit_slope
 from measure import HERE, RESULTS
 from plots import COLOURS, LABELS, plot_comparison, plot_growth
+from report_doctor import duplicates, labels
+from tables import spread, table
 
 DOCS = HERE.parent / "docs"
 
@@ -86,19 +88,6 @@ test split shrinks in proportion. The exponent tells how time grows with the pic
 (the square of its side): 1 is in proportion. Beside it stands that of the growing part alone, from t = a + b n^c with
 the start-up a.
 """
-
-
-def spread(values: Iterable[float], form: str) -> str:
-    """The median, and lowest to highest where they differ."""
-    known = list(values)
-    low, middle, high = (format(value, form) for value in (min(known), median(known), max(known)))
-    return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown, with an empty line after it."""
-    lines = ["".join(f"| {cell} " for cell in line) + "|" for line in (columns, *rows)]
-    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:], ""])
 
 
 def gigabytes(entries: Iterable[Entry]) -> str:
@@ -255,6 +244,8 @@ SECTIONS: dict[str, Callable[[Content, Path], str]] = {
     "parts.json": parts,
     "memory.json": memory,
     "growth.json": growth,
+    "duplicates.json": lambda content, _: duplicates(content),
+    "labels.json": lambda content, _: labels(content),
 }
 """By file of figures, what makes its section; in the page's order."""
 

@@ -160,12 +160,26 @@ def test_a_planned_run_keeps_its_plan_and_is_repeated_without_one(
         resume(run.folder)
 
 
+def test_epochs_that_fit_after_all_are_added_before_training(
+    dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def early_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: float) -> planning.Plan:
+        seconds = {"evaluate": 0.0, "draw": 0.0}
+        wanted = config.model_copy(update={"time_limit": None})
+        return planning.Plan(wanted, time.monotonic() + 10_000, seconds, epoch_seconds=1.0, most_epochs=3)
+
+    monkeypatch.setattr("frostline.training.run.make_plan", early_plan)
+    run = train(dataset, tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=2))
+    assert run.history[-1].epoch == 3
+    assert TrainConfig.make(file=run.folder / "config.yaml").epochs == 3
+
+
 def test_epochs_that_no_longer_fit_are_left_out_before_training(
     dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: float) -> planning.Plan:
         seconds = {"evaluate": 0.0, "draw": 0.0}
-        return planning.Plan(config.model_copy(update={"time_limit": None}), time.monotonic(), seconds, 1.0)
+        return planning.Plan(config.model_copy(update={"time_limit": None}), time.monotonic(), seconds, 1.0, 3)
 
     monkeypatch.setattr("frostline.training.run.make_plan", late_plan)
     run = train(dataset, tiny_config(runs_dir=tmp_path, time_limit="10m", epochs=3))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from frostline.config import TrainConfig
@@ -59,6 +59,8 @@ class Plan:
     seconds: Mapping[str, float]
     """By phase, named as in a run's `seconds`."""
     epoch_seconds: float
+    most_epochs: int
+    """What it may become where getting ready takes less than planned."""
 
     @property
     def total(self) -> float:
@@ -71,9 +73,8 @@ class Plan:
         return self.deadline - self.seconds["evaluate"] - self.seconds["draw"]
 
     def fitting_epochs(self) -> int:
-        """How many of the planned epochs fit into the time that is left for training now, at least one."""
-        assert self.config.epochs is not None
-        return max(1, min(self.config.epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
+        """How many epochs fit into the time that is left for training now, at least one and at most `most_epochs`."""
+        return max(1, min(self.most_epochs, int((self.end_of_training - time.monotonic()) / self.epoch_seconds)))
 
     def __str__(self) -> str:
         """What is planned and what it is estimated to take, in one line."""
@@ -100,7 +101,8 @@ def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: f
         spare = _FILL * _left(deadline) - quickest.total
         if spare >= 0:
             epochs = min(most_epochs, fewest_epochs + int(spare / quickest.epoch_seconds))
-            return _plan(candidate, epochs, rates, splits, deadline)
+            plan = _plan(candidate, epochs, rates, splits, deadline)
+            return replace(plan, most_epochs=most_epochs) if _keeps_all_views(plan.config) else plan
     assert quickest is not None, "the ladder is empty"
     raise ConfigError(_too_short(config, quickest))
 
@@ -151,7 +153,13 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
         "evaluate": rates.setup_seconds + (val + test) * (1 / rates.decode + 1 / rates.trunk + 1 / rates.body),
         "draw": _DRAW_SECONDS,
     }
-    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds)
+    return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds, most_epochs=epochs)
+
+
+def _keeps_all_views(config: TrainConfig) -> bool:
+    """Whether further epochs would see views that are kept already."""
+    assert config.epochs is not None
+    return config.views == "fresh" or config.epochs >= config.views
 
 
 def _left(deadline: float) -> float:

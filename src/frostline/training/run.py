@@ -191,8 +191,8 @@ def _run(
     if config.starts_with_probe and not folder.checkpoint.exists():
         start = start_head(model, batches, stage.class_weights)
         clock.lap("probe")
-    if plan is not None and (epochs := plan.fitting_epochs()) < stage.epochs:
-        config, stage = _shorten(folder, config, stage, epochs)
+    if plan is not None and stage.epochs and (epochs := plan.fitting_epochs()) != stage.epochs:
+        config, stage = _change_epochs(folder, config, stage, epochs)
     fitted = _fit(folder, model, batches, stage, on_epoch, start, plan.end_of_training if plan else None)
     clock.lap("train")
 
@@ -220,9 +220,10 @@ def _run(
     return run
 
 
-def _shorten(folder: RunFolder, config: TrainConfig, stage: Stage, epochs: int) -> tuple[TrainConfig, Stage]:
-    """Options and stage with fewer epochs, and the run folder says so."""
-    say(f"note: getting ready took longer than planned; there is time for {epochs} epochs")
+def _change_epochs(folder: RunFolder, config: TrainConfig, stage: Stage, epochs: int) -> tuple[TrainConfig, Stage]:
+    """Options and stage with as many epochs as there is time for, and the run folder says so."""
+    took = "longer" if epochs < stage.epochs else "less time"
+    say(f"note: getting ready took {took} than planned; there is time for {epochs} epochs")
     config = config.model_copy(update={"epochs": epochs})
     config.save(folder.config)
     return config, replace(stage, epochs=epochs)

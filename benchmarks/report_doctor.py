@@ -11,7 +11,7 @@ _DUPLICATES = """## Duplicates
 `python benchmarks/duplicates.py SOURCE ... --seed {seed}`
 
 Copies are made of pictures that are drawn, half of them across splits: what `frostline check` finds of them, and which
-of the pairs that it names are none. The threshold was chosen on another draw (seed 0 of CIFAR-10). Pairs of two
+of the pairs that it names are none. The threshold was chosen on another draw (docs/log.md). Pairs of two
 originals, which are twins in the dataset itself, are counted apart.
 """
 

@@ -76,6 +76,7 @@ def configured(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Train
 
         monkeypatch.setattr("frostline.data.sources.load_configured_dataset", lambda config: None)
         monkeypatch.setattr("frostline.training.run.train", stop)
+        monkeypatch.setattr("frostline.training.folds.cross_validate", stop)
         done = cli("train", "digits", *arguments)
         assert done.stderr == "frostline: stop here\n"
         return seen[0]

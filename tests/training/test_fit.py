@@ -261,7 +261,8 @@ def test_clipping_bounds_the_step(checkpoints: Checkpoints) -> None:
 def test_class_weights_weigh_the_loss(checkpoints: Checkpoints, tmp_path: Path) -> None:
     even, one_sided = make_tail(), make_tail()
     fit(even, Blobs(), STAGE, checkpoints, ignore)
-    weighted = replace(STAGE, class_weights=torch.tensor([1.0, 0.0, 0.0]))
+    weights = torch.tensor([1.0, 0.0, 0.0])
+    weighted = replace(STAGE, class_weights=weights, epochs=1, warmup_epochs=0.0, learning_rate=0.1)
     fit(one_sided, Blobs(), weighted, Checkpoints(tmp_path / "weighted"), ignore)
     batch = next(Blobs().val())
     assert (one_sided.eval()(batch.activations).argmax(1) == 0).float().mean() > 0.9

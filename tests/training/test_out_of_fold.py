@@ -33,7 +33,7 @@ def test_rows_that_belong_together_do_not_teach_each_other() -> None:
     apart, kept = (
         (out_of_fold_probabilities(features, targets, groups).argmax(1) == targets).mean() for groups in ((), together)
     )
-    assert apart > 0.85
+    assert apart > 0.8
     assert kept < 0.7
 
 

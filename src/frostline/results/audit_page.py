@@ -70,7 +70,8 @@ def write_audit_page(audit: Audit, path: Path) -> None:
 
 
 def _sections(audit: Audit) -> Iterable[Section]:
-    leaking = audit.leakage.groups
+    leaking = _surest_first(audit.leakage.groups)
+    contradictions = _surest_first(audit.contradictions)
     yield Section(
         "leakage",
         "Leakage",
@@ -82,8 +83,8 @@ def _sections(audit: Audit) -> Iterable[Section]:
         "contradictions",
         "Contradictions",
         "The same picture with different labels: at least one of them is wrong.",
-        len(audit.contradictions),
-        [_group(audit, group) for group in audit.contradictions[:SHOWN]],
+        len(contradictions),
+        [_group(audit, group) for group in contradictions[:SHOWN]],
     )
     yield Section(
         "suspects",
@@ -100,8 +101,8 @@ def _sections(audit: Audit) -> Iterable[Section]:
             for suspect in audit.suspects[:SHOWN]
         ),
     )
-    said = {id(group) for group in (*leaking, *audit.contradictions)}
-    others = [group for group in audit.duplicates if id(group) not in said]
+    said = {group.indices for group in (*leaking, *contradictions)}
+    others = _surest_first(group for group in audit.duplicates if group.indices not in said)
     yield Section(
         "duplicates",
         "Other duplicates",
@@ -133,13 +134,19 @@ def _one_group(pictures: Iterable[Shown]) -> Sequence[Group]:
     return [Group("", shown, 0)] if shown else []
 
 
+def _surest_first(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
+    return sorted(groups, key=lambda group: -group.similarity)
+
+
 def _group(audit: Audit, group: DuplicateGroup) -> Group:
     title = "the same pixels" if group.exact else f"similarity {group.similarity:.3f}"
     if group.mirrored:
         title += ", mirrored"
+    split_of = {index: audit.dataset.samples[index].split for index in group.indices}
+    held_out_first = sorted(group.indices, key=lambda index: (split_of[index] == "train", index))
     pictures = [
-        _show(audit, index, audit.label(index), audit.dataset.samples[index].split or "no split")
-        for index in group.indices[:_GROUP_SHOWN]
+        _show(audit, index, audit.label(index), split_of[index] or "no split")
+        for index in held_out_first[:_GROUP_SHOWN]
     ]
     return Group(title, pictures, len(group.indices) - len(pictures))
 

@@ -17,7 +17,7 @@ from frostline.data.audit.candidates import propose_pairs
 from frostline.data.audit.neighbours import find_neighbours
 from frostline.data.audit.thumbnails import Fingerprint, Thumbnails
 
-LEAST_SIMILARITY = 0.85
+LEAST_SIMILARITY = 0.9
 """Of near duplicates, in any dataset."""
 
 _LEAST_DEVIATION = 2.0

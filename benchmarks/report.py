@@ -197,9 +197,9 @@ def memory(content: Content, images: Path) -> str:
         before: Entry | None = None
         for entry in sorted(group, key=lambda entry: entry["pictures"]):
             more = "" if before is None else f"{_growth_a_picture(before, entry) / 1e3:.1f}"
-            rows.append((name, f"{entry['pictures']:,}", gigabytes([entry]), more, f"{entry['seconds']:,.0f}"))
+            rows.append((name, f"{entry['pictures']:,}", gigabytes([entry]), more))
             before = entry
-    columns = ("run", "pictures", "peak memory, GB", "kB for each picture more", "wall time, s")
+    columns = ("run", "pictures", "peak memory, GB", "kB for each picture more")
     return "\n".join([_MEMORY, table(columns, rows)])
 
 

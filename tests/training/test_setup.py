@@ -14,7 +14,7 @@ from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
 from frostline.data.pixels import read_pixels
 from frostline.data.sources import load_dataset
-from frostline.data.splits import make_splits
+from frostline.data.splits import Splits, make_splits
 from frostline.errors import ConfigError
 from frostline.model.frost_line import BatchNormMode, TrainableLayers
 from frostline.training.augment import PRESETS
@@ -26,6 +26,7 @@ from frostline.training.setup import (
     balanced_weights,
     build_model,
     choose_augmentation,
+    describe_balance,
     load_configured_backbone,
     make_batches,
     make_stage,
@@ -165,3 +166,17 @@ def test_a_device_that_is_not_there_is_an_option_error(name: str, monkeypatch: p
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=f"device {name} is not available"):
         choose_device(name)
+
+
+def test_what_is_done_about_lopsided_classes_is_said(
+    tmp_path: Path, write_pictures: Callable[..., Path], tiny_config: Callable[..., TrainConfig]
+) -> None:
+    dataset = load_dataset(write_pictures(tmp_path / "p", {"apple": 30, "sky": 10}))
+    everything = np.arange(40)
+    splits = Splits(everything, everything[:0], everything[:0])
+    config = tiny_config(class_weights="balanced", sampling="balanced")
+    assert list(describe_balance(dataset, splits, config)) == [
+        "class weights: apple 0.667, sky 2",
+        "balanced sampling; times that an epoch sees each picture: apple 0.667, sky 2",
+    ]
+    assert list(describe_balance(dataset, splits, tiny_config())) == []

@@ -34,6 +34,7 @@ from frostline.training.run_folder import RunFolder, create_run_folder, describe
 from frostline.training.setup import (
     Model,
     build_model,
+    describe_balance,
     keep_activations,
     load_configured_backbone,
     make_batches,
@@ -179,7 +180,7 @@ def _run(
             say(f"note: {line}")
     clock.lap("prepare")
 
-    _describe(folder, dataset, splits, backbone, model)
+    _describe(folder, dataset, splits, backbone, model, config)
     batches = make_batches(model, dataset, pixels, splits, config)
     int8_cost = None
     if config.trunk_precision == "int8":
@@ -259,7 +260,9 @@ def _fit(
     return fitted
 
 
-def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, model: Model) -> None:
+def _describe(
+    folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, model: Model, config: TrainConfig
+) -> None:
     """Say in a few lines what is about to be trained."""
     say(
         f"{dataset.name}: {len(splits.train):,} training, {len(splits.val):,} validation and {len(splits.test):,} test "
@@ -267,6 +270,8 @@ def _describe(folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Bac
     )
     if dataset.licence is not None:
         say(f"licence of {dataset.name}: {dataset.licence}")
+    for line in describe_balance(dataset, splits, config):
+        say(line)
     layers = len(model.frozen.layers)
     say(
         f"{backbone.name} at {backbone.size} px, weights: {backbone.weights.description}; "

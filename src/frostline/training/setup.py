@@ -1,5 +1,6 @@
 """From a dataset and options to what the training loop needs: model, batches and stage."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.config import TrainConfig
+from frostline.data.audit.classes import listed
 from frostline.data.dataset import Dataset
 from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
@@ -142,6 +144,20 @@ def make_stage(model: Model, targets: NDArray[np.int64], config: TrainConfig) ->
         seed=config.seed,
         precision=model.precision,
     )
+
+
+def describe_balance(dataset: Dataset, splits: Splits, config: TrainConfig) -> Iterator[str]:
+    """What the options do about classes of different sizes, a line each."""
+    targets, names = dataset.targets[splits.train], dataset.class_names
+    if config.class_weights == "balanced":
+        weights = balanced_weights(targets, len(names))
+        of_classes = [f"{name} {weight:.3g}" for name, weight in zip(names, weights.tolist(), strict=True)]
+        yield f"class weights: {listed(of_classes)}"
+    if config.sampling == "balanced":
+        counts = np.bincount(targets, minlength=len(names))
+        share = len(targets) / len(names)
+        times = [f"{name} {share / count:.3g}" for name, count in zip(names, counts, strict=True)]
+        yield f"balanced sampling; times that an epoch sees each picture: {listed(times)}"
 
 
 def balanced_weights(targets: NDArray[np.int64], classes: int) -> Tensor:

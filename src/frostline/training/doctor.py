@@ -99,7 +99,7 @@ def _see(dataset: Dataset, config: TrainConfig, clock: Stopwatch) -> _Seen:
         first = unreadable[0]
         raise DataError(f"{dataset.source}: no picture can be read; of the first, {first.path}: {first.reason}")
     clock.lap("pictures")
-    features = _compute_features(dataset, config, backbone, pixels, readable)
+    features = compute_features(dataset, config, backbone, pixels, readable)
     clock.lap("features")
     paths = [sample.path for sample in dataset.samples]
     return _Seen(
@@ -110,10 +110,13 @@ def _see(dataset: Dataset, config: TrainConfig, clock: Stopwatch) -> _Seen:
     )
 
 
-def _compute_features(
+def compute_features(
     dataset: Dataset, config: TrainConfig, backbone: Backbone, pixels: Pixels, indices: Indices
 ) -> Features:
-    """The backbone's pooled features of pictures, (pictures, features)."""
+    """The backbone's pooled features of pictures as they are, (pictures, features), kept in the cache if it is on.
+
+    `config` has no trainable layer and no augmentation, so that the trunk is the whole backbone and there is one view.
+    """
     model = build_model(dataset, backbone, config)
     nothing = indices[:0]
     batches = keep_activations(

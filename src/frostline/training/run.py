@@ -13,7 +13,7 @@ import torch
 from frostline.config import TrainConfig
 from frostline.data.audit.short import short_check
 from frostline.data.dataset import Dataset, SplitName
-from frostline.data.pixels import Unreadable, read_pixels
+from frostline.data.pixels import Pixels, Unreadable, read_pixels
 from frostline.data.sources import load_configured_dataset
 from frostline.data.splits import Splits, load_splits, make_splits, require_trainable, save_splits
 from frostline.errors import ConfigError, ModelError
@@ -167,17 +167,7 @@ def _run(
     model = build_model(dataset, backbone, config)
     for note in dataset.notes:
         say(f"note: {note}")
-    pixels, unreadable = read_pixels(
-        dataset, size=backbone.size, resize_mode=config.resize_mode, skip_unreadable=config.skip_unreadable
-    )
-    if unreadable:
-        _record_unreadable(unreadable, folder)
-        splits = splits.without(item.index for item in unreadable)
-        save_splits(splits, dataset, folder.splits)
-        require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
-    if config.check:
-        for line in short_check(dataset, splits, pixels):
-            say(f"note: {line}")
+    pixels, splits = _read_pictures(folder, dataset, splits, backbone, config)
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model, config)
@@ -219,6 +209,24 @@ def _run(
     )
     _save_metrics(folder, run, model, plan, int8_cost)
     return run
+
+
+def _read_pictures(
+    folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, config: TrainConfig
+) -> tuple[Pixels, Splits]:
+    """Decode the pictures, leave out what cannot be read if that is wanted, and say what the short check finds."""
+    pixels, unreadable = read_pixels(
+        dataset, size=backbone.size, resize_mode=config.resize_mode, skip_unreadable=config.skip_unreadable
+    )
+    if unreadable:
+        _record_unreadable(unreadable, folder)
+        splits = splits.without(item.index for item in unreadable)
+        save_splits(splits, dataset, folder.splits)
+        require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
+    if config.check:
+        for line in short_check(dataset, splits, pixels):
+            say(f"note: {line}")
+    return pixels, splits
 
 
 def _change_epochs(folder: RunFolder, config: TrainConfig, stage: Stage, epochs: int) -> tuple[TrainConfig, Stage]:

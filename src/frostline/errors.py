@@ -3,6 +3,10 @@
 Every message is one line that says what is wrong, where, and what to do about it.
 """
 
+from collections.abc import Iterable
+
+_MOST_NAMED = 10
+
 
 class FrostlineError(Exception):
     """Something that the user can mend; the command line prints it without a traceback."""
@@ -32,3 +36,10 @@ class ExportError(FrostlineError):
     """An exported classifier does not agree with the one that it was made from."""
 
     exit_code = 5
+
+
+def some_of(items: Iterable[str]) -> str:
+    """The first ten of some items, for one line of a message, and how many more there are."""
+    listed = list(items)
+    rest = len(listed) - _MOST_NAMED
+    return ", ".join(listed[:_MOST_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from frostline.data.dataset import SPLIT_NAMES, Dataset, Sample
+from frostline.data.tables import open_csv
 from frostline.errors import DataError
 from frostline.files import atomic_write
 
@@ -96,19 +97,12 @@ def _apply(
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line number and cells of every row; `label`, `split` and `reason` may be left out."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="", strict=True)
-            missing = {"path", "action"} - set(reader.fieldnames or ())
-            if missing:
-                raise DataError(
-                    f"{path}, line 1: the column {sorted(missing)[0]} is missing: write {','.join(_COLUMNS)}"
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise DataError(f"cannot read the actions {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    with open_csv(path, "the actions") as file:
+        reader = csv.DictReader(file, restkey="", restval="", strict=True)
+        missing = {"path", "action"} - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(f"{path}, line 1: the column {sorted(missing)[0]} is missing: write {','.join(_COLUMNS)}")
+        rows = [(reader.line_num, row) for row in reader]
     wide = next((line for line, row in rows if "" in row), None)
     if wide is not None:
         raise DataError(f"{path}, line {wide}: more cells than columns: put quotes around a cell that has a comma")

@@ -1,6 +1,6 @@
 """A labelled set of pictures: what each one shows and where its pixels are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,6 +12,8 @@ Picture = NDArray[np.uint8]
 
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+SPLIT_WORDS: Mapping[SplitName, str] = {"train": "training", "val": "validation", "test": "test"}
+"""How a sentence calls the splits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from frostline.data.decode import UnreadablePictureError
 from frostline.data.encoded import EncodedStore, open_picture
 from frostline.data.labels import label_samples, name_labels
 from frostline.data.listing import SPLIT_FOLDERS
-from frostline.data.tables import Columns, Role, Table, some_of
-from frostline.errors import ConfigError, DataError
+from frostline.data.tables import Columns, Role, Table
+from frostline.errors import ConfigError, DataError, some_of
 
 HUB = "hf:"
 """What the name of a dataset on the hub begins with."""

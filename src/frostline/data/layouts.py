@@ -12,9 +12,9 @@ from frostline.data.labels import label_samples
 from frostline.data.listing import SPLIT_FOLDERS, Arrangement, is_hidden, may_be_picture
 from frostline.data.parquet import load_parquet, read_parquet_table
 from frostline.data.shards import Shard, list_shards
-from frostline.data.tables import Columns, Role, Table, is_text_table, read_table, some_of
+from frostline.data.tables import Columns, Role, Table, is_text_table, read_table
 from frostline.data.webdataset import load_webdataset
-from frostline.errors import DataError
+from frostline.errors import DataError, some_of
 
 _LABELS = "labels.csv"
 _METADATA = ("metadata.csv", "metadata.jsonl")

@@ -33,13 +33,20 @@ class Pixels(Protocol):
         ...
 
     def digests(self, indices: Indices) -> list[bytes]:
-        """The SHA-256 of each of these squares, of its shape and its pixels."""
+        """The digest of each of these squares; see `picture_digest`."""
         ...
 
 
 def digest_of(pixels: Pixels, indices: Indices) -> str:
     """The SHA-256, in hexadecimal, of the content of these pictures in this order."""
     return hashlib.sha256(b"".join(pixels.digests(indices))).hexdigest()
+
+
+def picture_digest(picture: Picture) -> bytes:
+    """The SHA-256 of a picture's shape and pixels: equal for those that decode to the same, whatever their files."""
+    digest = hashlib.sha256(str(picture.shape).encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ class _ArrayPixels:
         """See `Pixels.digests`."""
         starts = range(0, len(indices), _CHUNK)
         pictures = (picture for start in starts for picture in self.read(indices[start : start + _CHUNK])[0])
-        return [_digest(picture) for picture in pictures]
+        return [picture_digest(picture) for picture in pictures]
 
 
 def read_pixels(
@@ -200,20 +207,13 @@ def _decode_all(decoder: _Decoder, limit: int) -> _Decoded:
             if isinstance(square, Unreadable):
                 unreadable.append(square)
                 continue
-            sides[index], digests[index] = len(square), _digest(square)
+            sides[index], digests[index] = len(square), picture_digest(square)
             if buffer is not None and used + square.size <= len(buffer):
                 buffer[used : used + square.size] = square.reshape(-1)
                 used += square.size
             else:
                 buffer = None
     return _Decoded(buffer, sides, digests, unreadable)
-
-
-def _digest(square: Picture) -> bytes:
-    """The digest of one square's shape and pixels."""
-    digest = hashlib.sha256(str(square.shape).encode())
-    digest.update(np.ascontiguousarray(square).data)
-    return digest.digest()
 
 
 def _assemble(squares: Sequence[Picture]) -> Batch:

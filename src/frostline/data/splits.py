@@ -10,6 +10,7 @@ import numpy as np
 
 from frostline.data.dataset import SPLIT_NAMES, Dataset, SplitName
 from frostline.data.draws import Indices, choose_draw
+from frostline.data.tables import open_csv
 from frostline.errors import DataError
 from frostline.files import atomic_write
 
@@ -114,6 +115,14 @@ def load_splits(path: Path, dataset: Dataset) -> Splits:
     return splits
 
 
+def read_splits(path: Path) -> dict[str, str]:
+    """What `save_splits` wrote, without its dataset: the split of each picture by its path.
+
+    Raises `DataError`, naming the line, where the file is missing or damaged.
+    """
+    return {name: split for _, (name, _, split) in _read_rows(path)}
+
+
 def require_trainable(splits: Splits, dataset: Dataset, where: str) -> None:
     """Raise `DataError` unless every class has a training picture and there is a validation picture."""
     untrained = sorted(set(range(len(dataset.class_names))) - set(dataset.targets[splits.train].tolist()))
@@ -138,22 +147,15 @@ def require_whole_groups(splits: Splits, dataset: Dataset, where: str) -> None:
 
 def _read_rows(path: Path) -> list[tuple[int, tuple[str, str, str]]]:
     """Line number and cells of every row of a splits file."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            if next(reader, None) != _COLUMNS:
-                raise DataError(f"{path}, line 1: the columns must be {','.join(_COLUMNS)}")
-            rows = []
-            for row in reader:
-                if len(row) != len(_COLUMNS):
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: {len(row)} cells where {len(_COLUMNS)} are needed"
-                    )
-                rows.append((reader.line_num, (row[0], row[1], row[2])))
-    except OSError as error:
-        raise DataError(f"cannot read the splits file {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    rows = []
+    with open_csv(path, "the splits file") as file:
+        reader = csv.reader(file, strict=True)
+        if next(reader, None) != _COLUMNS:
+            raise DataError(f"{path}, line 1: the columns must be {','.join(_COLUMNS)}")
+        for row in reader:
+            if len(row) != len(_COLUMNS):
+                raise DataError(f"{path}, line {reader.line_num}: {len(row)} cells where {len(_COLUMNS)} are needed")
+            rows.append((reader.line_num, (row[0], row[1], row[2])))
     return rows
 
 

@@ -5,11 +5,12 @@ import csv
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
-from frostline.errors import DataError
+from frostline.errors import DataError, some_of
 
 Role = Literal["path", "label", "split", "group", "time"]
 """What a column is for."""
@@ -26,7 +27,6 @@ USUAL_NAMES: Mapping[Role, tuple[str, ...]] = {
 _NEEDED: tuple[Role, ...] = ("path", "label")
 _SUFFIXES = {".csv": ",", ".tsv": "\t"}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,6 @@ def flag_of(role: Role) -> str:
     return f"--{role}-column"
 
 
-def some_of(items: Iterable[str]) -> str:
-    """The first ten of some items on one line, and how many more there are."""
-    listed = list(items)
-    rest = len(listed) - _MOST_NAMED
-    return ", ".join(listed[:_MOST_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
-
-
 def is_text_table(path: Path) -> bool:
     """Whether a file is a table of text by its name."""
     return path.suffix.lower() in (*_SUFFIXES, ".jsonl")
@@ -123,6 +116,21 @@ def read_table(path: Path, columns: Columns) -> Table:
     if not lines:
         raise DataError(f"{path} has no rows: write one line for each picture")
     return Table(str(path), "line", lines, cells)
+
+
+@contextmanager
+def open_csv(path: Path, what: str) -> Iterator[TextIO]:
+    """A CSV file in UTF-8, open to be read within the block; `what` says what it is, such as `the actions`.
+
+    Raises `DataError` where it cannot be read, or the block finds that it is not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"cannot read {what} {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
 
 
 _Row = tuple[int, Sequence[str]]

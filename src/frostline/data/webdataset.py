@@ -12,8 +12,8 @@ from frostline.data.dataset import Dataset
 from frostline.data.labels import label_samples, name_labels
 from frostline.data.listing import check_name, is_hidden, may_be_picture
 from frostline.data.shards import Shard
-from frostline.data.tables import USUAL_NAMES, Columns, Role, Table, flag_of, json_text, parse_object, some_of
-from frostline.errors import DataError
+from frostline.data.tables import USUAL_NAMES, Columns, Role, Table, flag_of, json_text, parse_object
+from frostline.errors import DataError, some_of
 
 _MOST_PEEKED = 64
 """Files at the beginning of an archive that tell whether it is a shard."""

@@ -8,7 +8,8 @@ from PIL import Image
 
 from frostline.data.audit.alignment import compare
 from frostline.data.audit.duplicates import DuplicateGroup, NearPair, _stars, find_duplicates
-from frostline.data.audit.leakage import find_leakage, with_other_labels
+from frostline.data.audit.leakage import find_leakage, seen_before, with_other_labels
+from frostline.data.audit.neighbours import NEIGHBOURS, find_neighbours
 from frostline.data.audit.thumbnails import fingerprint
 from frostline.data.dataset import Picture, SplitName
 
@@ -95,6 +96,17 @@ def test_scanned_digits_are_alike_and_no_duplicates() -> None:
     assert group.indices == (7, 250)
 
 
+@pytest.mark.parametrize("copied", [0, 12])
+def test_known_neighbours_change_nothing(copied: int) -> None:
+    pictures = scenes(40)
+    pictures += [np.array(recompressed(Image.fromarray(pictures[3]))), *[pictures[5].copy() for _ in range(copied)]]
+    features = np.stack([picture[::8, ::8].ravel() for picture in pictures]).astype(np.float32)
+    fingerprints = [fingerprint(picture) for picture in pictures]
+    found = find_duplicates(fingerprints, features, find_neighbours(features, NEIGHBOURS))
+    assert found == find_duplicates(fingerprints, features)
+    assert (3, 40) in [group.indices for group in found]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_pictures(count: int) -> None:
     assert groups_of(scenes(count)) == ()
@@ -122,7 +134,7 @@ def test_a_chain_of_alike_pictures_falls_apart_at_its_ends() -> None:
 
 
 def group_of(*indices: int) -> DuplicateGroup:
-    return DuplicateGroup(indices, exact=True, similarity=1.0, mirrored=False)
+    return DuplicateGroup.of_copies(indices)
 
 
 def test_leakage_counts_the_pictures_of_the_later_split() -> None:
@@ -132,6 +144,7 @@ def test_leakage_counts_the_pictures_of_the_later_split() -> None:
     assert leakage.groups == (groups[0], groups[2])
     assert leakage.affected == {"val": (), "test": (1, 5)}
     assert find_leakage([group_of(0, 6)], splits).affected == {"val": (6,), "test": ()}
+    assert seen_before(groups, splits, "test", {"train"}) == (1,)
 
 
 def test_groups_with_other_labels() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from frostline.data.audit.neighbours import find_neighbours
+from frostline.data.audit.neighbours import NEIGHBOURS, find_neighbours
 from frostline.data.audit.outliers import find_outliers, mean_distances, robust_deviations
 
 
@@ -17,6 +17,7 @@ def test_what_is_far_from_all_classes_comes_first() -> None:
     outliers = find_outliers(features)
     assert outliers[0].index == 7
     assert outliers[0].distance > 0.3
+    assert find_outliers(features, find_neighbours(features, NEIGHBOURS)) == outliers
 
 
 def test_clean_classes_have_hardly_any_outlier() -> None:
@@ -49,3 +50,4 @@ def test_distances_are_of_all_features() -> None:
 
 def test_fewer_pictures_than_neighbours() -> None:
     assert find_neighbours(np.eye(3, dtype=np.float32), 10).shape == (3, 2)
+    assert find_neighbours(np.eye(1, dtype=np.float32), 10).shape == (1, 0)

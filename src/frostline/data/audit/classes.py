@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.dataset import SPLIT_NAMES, Dataset, SplitName
+from frostline.errors import some_of
 
 FEWEST_TO_SPLIT = 3
 """Pictures that a class needs to be in the training, the validation and the test split."""
@@ -20,9 +21,6 @@ SHORTEST_TO_SPELL = 5
 
 LARGE_RATIO = 3
 """Pictures of the largest class over those of the smallest from which on classes are called imbalanced."""
-
-_LISTED = 10
-"""Classes that one line names."""
 
 Difference = Literal["case or separators", "spelling"]
 
@@ -59,17 +57,11 @@ class ClassFacts:
                 "look at balanced accuracy and macro F1, or give --class-weights balanced or --sampling balanced"
             )
         if self.too_small:
-            yield f"fewer than {FEWEST_TO_SPLIT} pictures, too few for three splits: {listed(self.too_small)}"
+            yield f"fewer than {FEWEST_TO_SPLIT} pictures, too few for three splits: {some_of(self.too_small)}"
         for name, split in self.in_one_split.items():
             yield f"{name} is in the {split} split only"
         for pair in self.alike_names:
             yield f"{pair.first} and {pair.second} may be one class: they differ by {pair.difference}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """The first words, and how many more there are."""
-    more = len(words) - _LISTED
-    return ", ".join(words[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def inspect_classes(dataset: Dataset) -> ClassFacts:

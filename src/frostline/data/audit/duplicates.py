@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from frostline.data.audit.alignment import compare
 from frostline.data.audit.candidates import propose_pairs
-from frostline.data.audit.neighbours import find_neighbours
-from frostline.data.audit.thumbnails import Fingerprint, Thumbnails
+from frostline.data.audit.neighbours import NEIGHBOURS, find_neighbours
+from frostline.data.audit.thumbnails import Fingerprint, Thumbnails, group_copies
 
 LEAST_SIMILARITY = 0.9
 """Of near duplicates, in any dataset."""
@@ -28,9 +28,6 @@ _DEVIATIONS = 5.5
 
 _UNRELATED_PAIRS = 2000
 """How many unrelated neighbours are compared at most, to learn how alike they are."""
-
-_UNRELATED_RANK = 10
-"""Which neighbour is taken for unrelated; nearer ones may all be copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +54,30 @@ class DuplicateGroup:
     mirrored: bool
     """Whether one is the representative's mirror image."""
 
+    @classmethod
+    def of_copies(cls, indices: tuple[int, ...]) -> "DuplicateGroup":
+        """Pictures of the same pixels."""
+        return cls(indices, exact=True, similarity=1.0, mirrored=False)
 
-def find_duplicates(fingerprints: Sequence[Fingerprint], features: NDArray[np.float32]) -> tuple[DuplicateGroup, ...]:
+
+def find_duplicates(
+    fingerprints: Sequence[Fingerprint], features: NDArray[np.float32], neighbours: NDArray[np.int64] | None = None
+) -> tuple[DuplicateGroup, ...]:
     """Groups of exact and near duplicates among pictures with their features, (pictures, features).
 
     Groups are sorted by their first picture, and none share a picture. Each member is like the group's representative,
     which has the most partners: a chain of pictures that are only alike from one to the next falls apart. Pictures of
     one colour are no duplicates of each other.
+
+    `neighbours` are the `NEIGHBOURS` nearest of each picture, where they are known. They are searched otherwise, and
+    where there are exact copies, which must not crowd out the others.
     """
-    copies = _exact_copies(fingerprints)
-    distinct = np.array([group[0] for group in copies], dtype=np.int64)
+    copies = group_copies(item.digest for item in fingerprints)
+    distinct = [group[0] for group in copies]
+    if neighbours is None or len(distinct) < len(fingerprints):
+        neighbours = find_neighbours(features[distinct], NEIGHBOURS)
     thumbnails = np.stack([fingerprints[index].thumbnail for index in distinct])
-    stars = list(_stars(find_near_pairs(thumbnails, features[distinct])))
+    stars = list(_stars(find_near_pairs(thumbnails, neighbours)))
     near = [
         DuplicateGroup(
             indices=tuple(sorted(index for member in star.members for index in copies[member])),
@@ -80,19 +89,21 @@ def find_duplicates(fingerprints: Sequence[Fingerprint], features: NDArray[np.fl
     ]
     taken = {member for star in stars for member in star.members}
     exact = [
-        DuplicateGroup(group, exact=True, similarity=1.0, mirrored=False)
+        DuplicateGroup.of_copies(group)
         for place, group in enumerate(copies)
         if place not in taken and len(group) > 1 and np.ptp(thumbnails[place], axis=(0, 1)).any()
     ]
     return tuple(sorted([*near, *exact], key=lambda group: group.indices))
 
 
-def find_near_pairs(thumbnails: Thumbnails, features: NDArray[np.float32]) -> tuple[NearPair, ...]:
-    """Pairs of near duplicates among pictures none of which have the same pixels, the most alike first."""
+def find_near_pairs(thumbnails: Thumbnails, neighbours: NDArray[np.int64]) -> tuple[NearPair, ...]:
+    """Pairs of near duplicates among pictures none of which have the same pixels, the most alike first.
+
+    `neighbours` are each picture's by the network's features, (pictures, neighbours), the nearest first.
+    """
     shows = thumbnails.std(axis=(1, 2), dtype=np.float32).max(axis=1) >= _LEAST_DEVIATION
     if len(thumbnails) < 2:
         return ()
-    neighbours = find_neighbours(features, _UNRELATED_RANK)
     pairs = propose_pairs(thumbnails, neighbours)
     pairs = pairs[shows[pairs].all(axis=1)]
     alikeness = compare(thumbnails, pairs)
@@ -114,9 +125,9 @@ def least_similarity(thumbnails: Thumbnails, neighbours: NDArray[np.int64]) -> f
 
     It is `LEAST_SIMILARITY`, or more where unrelated neighbours are alike: the logarithm of their difference, 1 less
     their similarity, has a median and a robust deviation, and that of a pair must be far below. The last of the
-    `neighbours`, (pictures, neighbours), are taken for unrelated.
+    `neighbours`, (pictures, neighbours), are taken for unrelated: nearer ones may all be copies.
     """
-    if neighbours.shape[1] < _UNRELATED_RANK:
+    if neighbours.shape[1] < NEIGHBOURS:
         return LEAST_SIMILARITY
     chosen = np.sort(np.random.default_rng(0).permutation(len(thumbnails))[:_UNRELATED_PAIRS])
     others = neighbours[chosen, -1]
@@ -134,14 +145,6 @@ class _Star:
     members: tuple[int, ...]
     similarity: float
     mirrored: bool
-
-
-def _exact_copies(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, ...]]:
-    """Pictures by their pixels; most are alone."""
-    groups: defaultdict[bytes, list[int]] = defaultdict(list)
-    for index, item in enumerate(fingerprints):
-        groups[item.digest].append(index)
-    return [tuple(group) for group in groups.values()]
 
 
 def _stars(pairs: Sequence[NearPair]) -> Iterator[_Star]:

@@ -11,7 +11,7 @@ from frostline.data.encoded import EncodedStore
 
 @dataclass(frozen=True)
 class Inspector:
-    """Hands on the pictures of a store, whole, and keeps what it saw of each by its path; safe in several threads."""
+    """Hands on the pictures of a store, whole, and keeps what it first saw of each by its path; thread-safe."""
 
     pictures: PictureStore
     facts: dict[str, PictureFacts] = field(default_factory=dict)
@@ -23,13 +23,17 @@ class Inspector:
         return replace(dataset, pictures=self)
 
     def read(self, sample: Sample, min_side: int | None = None) -> Picture:
-        """See `PictureStore.read`; at full resolution, so that what cannot be decoded whole is found."""
+        """See `PictureStore.read`; at full resolution, so that what cannot be decoded whole is found.
+
+        A picture is inspected the first time only.
+        """
+        if sample.path in self.fingerprints:
+            return self.pictures.read(sample)
         facts, picture = self._look(sample)
         self.facts[sample.path] = facts
         if picture is None:
             raise UnreadablePictureError(sample.path, facts.problem or "it cannot be decoded")
-        if sample.path not in self.fingerprints:
-            self.fingerprints[sample.path] = fingerprint(picture)
+        self.fingerprints[sample.path] = fingerprint(picture)
         return picture
 
     def _look(self, sample: Sample) -> tuple[PictureFacts, Picture | None]:

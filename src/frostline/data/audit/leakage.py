@@ -1,6 +1,6 @@
 """What duplicates mean: the same picture under two labels, or in two splits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from frostline.data.audit.duplicates import DuplicateGroup
@@ -25,15 +25,20 @@ def with_other_labels(groups: Iterable[DuplicateGroup], targets: Sequence[int]) 
 
 def find_leakage(groups: Iterable[DuplicateGroup], splits: Sequence[SplitName | None]) -> Leakage:
     """Groups across splits, by the split that each picture is in; None for a picture in no split."""
-    across = []
-    affected: dict[SplitName, set[int]] = {"val": set(), "test": set()}
-    for group in groups:
-        present = {splits[index] for index in group.indices} - {None}
-        if len(present) < 2:
-            continue
-        across.append(group)
-        for index in group.indices:
-            split = splits[index]
-            if split == "test" or (split == "val" and "train" in present):
-                affected[split].add(index)
-    return Leakage(tuple(across), {split: tuple(sorted(indices)) for split, indices in affected.items()})
+    across = tuple(group for group in groups if len({splits[index] for index in group.indices} - {None}) > 1)
+    affected: dict[SplitName, tuple[int, ...]] = {
+        "val": seen_before(across, splits, "val", {"train"}),
+        "test": seen_before(across, splits, "test", {"train", "val"}),
+    }
+    return Leakage(across, affected)
+
+
+def seen_before(
+    groups: Iterable[DuplicateGroup],
+    splits: Sequence[SplitName | None],
+    split: SplitName,
+    earlier: Collection[SplitName],
+) -> tuple[int, ...]:
+    """Pictures of a split, sorted, that show the same as one of the earlier splits."""
+    seen = (group for group in groups if any(splits[index] in earlier for index in group.indices))
+    return tuple(sorted(index for group in seen for index in group.indices if splits[index] == split))

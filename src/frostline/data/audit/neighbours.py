@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+NEIGHBOURS = 10
+"""Neighbours of each picture that the doctor looks at: more than the copies that one picture may have."""
+
 MOST_DIMENSIONS = 128
 """Principal components that vectors are reduced to before the search."""
 
@@ -17,6 +20,8 @@ def find_neighbours(vectors: Floats, k: int) -> NDArray[np.int64]:
     """
     from sklearn.neighbors import NearestNeighbors
 
+    if len(vectors) < 2:
+        return np.empty((len(vectors), 0), dtype=np.int64)
     reduced = _reduce(vectors)
     unit = reduced / np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
     search = NearestNeighbors(n_neighbors=min(k, len(unit) - 1), algorithm="brute").fit(unit)

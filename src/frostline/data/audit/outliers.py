@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.neighbours import find_neighbours
-
-NEIGHBOURS = 10
-"""Neighbours whose mean distance is a picture's: more than the copies that one picture may have."""
+from frostline.data.audit.neighbours import NEIGHBOURS, find_neighbours
 
 LEAST_DEVIATIONS = 5.0
 """From which on a picture is an outlier."""
@@ -32,11 +29,16 @@ class Outlier:
     """How far that is above the median of all pictures, in robust standard deviations."""
 
 
-def find_outliers(features: NDArray[np.float32]) -> tuple[Outlier, ...]:
-    """Pictures, by their features (pictures, features), that are far from all others, the furthest first."""
+def find_outliers(features: NDArray[np.float32], neighbours: NDArray[np.int64] | None = None) -> tuple[Outlier, ...]:
+    """Pictures, by their features (pictures, features), that are far from all others, the furthest first.
+
+    `neighbours` are the `NEIGHBOURS` nearest of each picture; they are searched where they are not given.
+    """
     if len(features) <= NEIGHBOURS:
         return ()
-    distances = mean_distances(features, find_neighbours(features, NEIGHBOURS))
+    if neighbours is None:
+        neighbours = find_neighbours(features, NEIGHBOURS)
+    distances = mean_distances(features, neighbours)
     deviations = robust_deviations(distances)
     found = np.flatnonzero(deviations >= LEAST_DEVIATIONS)
     ranked = found[np.argsort(-deviations[found], kind="stable")]

@@ -1,10 +1,12 @@
 """The short check before every training: what can be told from the decoded pixels and the labels alone."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from frostline.data.audit.classes import inspect_classes
-from frostline.data.dataset import SPLIT_NAMES, Dataset
+from frostline.data.audit.duplicates import DuplicateGroup
+from frostline.data.audit.leakage import seen_before, with_other_labels
+from frostline.data.audit.thumbnails import group_copies
+from frostline.data.dataset import SPLIT_NAMES, Dataset, SplitName
 from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
 
@@ -15,28 +17,24 @@ def short_check(dataset: Dataset, splits: Splits, pixels: Pixels) -> list[str]:
 
 
 def _about_copies(dataset: Dataset, splits: Splits, pixels: Pixels) -> Iterator[str]:
-    split_of = {int(index): name for name in SPLIT_NAMES for index in getattr(splits, name)}
-    copies: defaultdict[bytes, list[int]] = defaultdict(list)
-    used = sorted(split_of)
-    for index, digest in zip(used, pixels.digests(used), strict=True):
-        copies[digest].append(index)
-    groups = [group for group in copies.values() if len(group) > 1]
-    if not groups:
+    split_of: list[SplitName | None] = [None] * len(dataset)
+    for name in SPLIT_NAMES:
+        for index in getattr(splits, name):
+            split_of[index] = name
+    used = [index for index, split in enumerate(split_of) if split is not None]
+    copies = [group for group in group_copies(pixels.digests(used)) if len(group) > 1]
+    if not copies:
         return
-    extra = sum(len(group) - 1 for group in groups)
+    groups = [DuplicateGroup.of_copies(tuple(used[place] for place in group)) for group in copies]
+    extra = sum(len(group.indices) - 1 for group in groups)
     yield f"{extra:,} pictures have the same pixels as another one; frostline check shows them, and near copies too"
-    for split in ("val", "test"):
-        leaked = sum(
-            split_of[index] == split and any(split_of[other] == "train" for other in group)
-            for group in groups
-            for index in group
-        )
+    for split in SPLIT_NAMES[1:]:
+        leaked = len(seen_before(groups, split_of, split, {"train"}))
         if leaked:
             yield (
                 f"leakage: {leaked:,} {split} pictures have the same pixels as a training picture, so the {split} "
                 "figures are too good; --group-duplicates keeps copies together"
             )
-    targets = dataset.targets
-    torn = sum(len(set(targets[group].tolist())) > 1 for group in groups)
+    torn = len(with_other_labels(groups, dataset.targets.tolist()))
     if torn:
         yield f"contradictions: {torn:,} groups of pictures with the same pixels have different labels"

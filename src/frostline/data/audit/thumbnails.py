@@ -1,6 +1,7 @@
 """What is kept of every picture to find its copies: a digest of its pixels and a small thumbnail."""
 
-import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frostline.data.dataset import Picture
+from frostline.data.pixels import picture_digest
 
 SIDE = 32
 """Side of a thumbnail in pixels."""
@@ -22,20 +24,26 @@ class Fingerprint:
     """What is kept of one picture."""
 
     digest: bytes
-    """SHA-256 of its shape and pixels: equal for pictures that decode to the same, whatever their files."""
+    """See `picture_digest`."""
     thumbnail: NDArray[np.uint8]
     """The whole picture, its proportions given up, shape (SIDE, SIDE, 3)."""
 
 
 def fingerprint(picture: Picture) -> Fingerprint:
     """The fingerprint of a decoded picture of any size, uint8 of shape (height, width, 3)."""
-    digest = hashlib.sha256(str(picture.shape).encode())
-    digest.update(np.ascontiguousarray(picture).data)
     thumbnail = picture
     if picture.shape[:2] != (SIDE, SIDE):
         image = Image.fromarray(picture)
         thumbnail = np.array(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0))
-    return Fingerprint(digest.digest(), thumbnail)
+    return Fingerprint(picture_digest(picture), thumbnail)
+
+
+def group_copies(digests: Iterable[bytes]) -> list[tuple[int, ...]]:
+    """Groups of places with equal digests, in the order of their first; most are alone."""
+    groups: defaultdict[bytes, list[int]] = defaultdict(list)
+    for place, digest in enumerate(digests):
+        groups[digest].append(place)
+    return [tuple(group) for group in groups.values()]
 
 
 @cache

@@ -9,7 +9,8 @@ import pytest
 
 from frostline.results.answers import Answer, Writer, write_csv, write_json, write_text
 
-CAT = Answer("a/cat.jpg", (("cat", 0.75), ('großer, "Hund"', 0.25)))
+CAT = Answer("a/cat.jpg", "cat", (("cat", 0.75), ('großer, "Hund"', 0.25)))
+MAYBE = Answer("c.jpg", "unsure", (("cat", 0.5), ("dog", 0.5)), far=True)
 BAD = Answer("b.jpg", error="the file is empty (0 bytes)")
 WRITERS = [write_text, write_csv, write_json]
 
@@ -21,17 +22,22 @@ def written(writer: Writer, answers: list[Answer], classes: int = 2) -> tuple[st
 
 
 def test_text() -> None:
-    text, errors = written(write_text, [CAT, BAD])
-    assert text == 'a/cat.jpg\tcat 0.7500  großer, "Hund" 0.2500\nb.jpg\terror: the file is empty (0 bytes)\n'
+    text, errors = written(write_text, [CAT, MAYBE, BAD])
+    assert text.splitlines() == [
+        'a/cat.jpg\tcat 0.7500  großer, "Hund" 0.2500',
+        "c.jpg\tunsure: cat 0.5000  dog 0.5000  (far from the training pictures)",
+        "b.jpg\terror: the file is empty (0 bytes)",
+    ]
     assert errors == 1
 
 
 def test_csv() -> None:
-    text, errors = written(write_csv, [CAT, BAD])
+    text, errors = written(write_csv, [CAT, MAYBE, BAD])
     assert list(csv.reader(io.StringIO(text))) == [
-        ["path", "class", "probability", "class_2", "probability_2", "error"],
-        ["a/cat.jpg", "cat", "0.750000", 'großer, "Hund"', "0.250000", ""],
-        ["b.jpg", "", "", "", "", "the file is empty (0 bytes)"],
+        ["path", "answer", "class", "probability", "class_2", "probability_2", "far", "error"],
+        ["a/cat.jpg", "cat", "cat", "0.750000", 'großer, "Hund"', "0.250000", "no", ""],
+        ["c.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "yes", ""],
+        ["b.jpg", "", "", "", "", "", "", "the file is empty (0 bytes)"],
     ]
     assert errors == 1
 
@@ -41,7 +47,9 @@ def test_json() -> None:
     assert json.loads(text) == [
         {
             "path": "a/cat.jpg",
+            "answer": "cat",
             "top": [{"class": "cat", "probability": 0.75}, {"class": 'großer, "Hund"', "probability": 0.25}],
+            "far": False,
         },
         {"path": "b.jpg", "error": "the file is empty (0 bytes)"},
     ]
@@ -51,7 +59,7 @@ def test_json() -> None:
 
 def test_nothing_is_whole_too() -> None:
     assert written(write_text, []) == ("", 0)
-    assert written(write_csv, [], 1) == ("path,class,probability,error\n", 0)
+    assert written(write_csv, [], 1) == ("path,answer,class,probability,far,error\n", 0)
     assert written(write_json, []) == ("[]\n", 0)
 
 

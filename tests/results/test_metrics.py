@@ -2,10 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from frostline.errors import DataError
-from frostline.results.metrics import Metrics, compute_metrics
+from frostline.results.metrics import Metrics, accuracy_interval, compute_metrics
 from frostline.results.predictions import Predictions
 
 
@@ -56,6 +57,27 @@ def test_interval_is_wilsons() -> None:
     # 8 of 10: the worked figures of Newcombe (1998), method 3, to four places.
     metrics = compute_metrics(make_predictions([0] * 10, [0] * 8 + [1] * 2, 2), "test")
     assert (metrics.accuracy_low, metrics.accuracy_high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert accuracy_interval(8, 10) == (metrics.accuracy_low, metrics.accuracy_high)
+
+
+@pytest.mark.parametrize("pictures", [1, 7, 100, 10_000])
+def test_an_interval_holds_its_accuracy_and_stays_between_0_and_1(pictures: int) -> None:
+    for right in {0, 1, pictures // 2, pictures - 1, pictures}:
+        low, high = accuracy_interval(right, pictures)
+        assert 0 <= low < high <= 1
+        assert low - 1e-12 <= right / pictures <= high + 1e-12
+
+
+def test_the_intervals_of_a_class_are_over_its_own_pictures_and_its_own_answers() -> None:
+    # Of 4 pictures of class 0, 3 are right; 5 are taken for it. Class 2 has no picture and 2 are taken for it.
+    metrics = compute_metrics(make_predictions([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 2, 0, 0, 2, 1], 4), "test")
+    entry = metrics.per_class[0]
+    assert (entry.recall_low, entry.recall_high) == accuracy_interval(3, 4)
+    assert (entry.precision_low, entry.precision_high) == accuracy_interval(3, 5)
+    taken_for, unknown = metrics.per_class[2:]
+    assert (taken_for.recall_low, taken_for.recall_high) == (0, 1)
+    assert (taken_for.precision_low, taken_for.precision_high) == accuracy_interval(0, 2)
+    assert (unknown.precision_low, unknown.precision_high) == (0, 1)
 
 
 def test_a_class_without_pictures_has_zeros_and_does_not_count_in_means() -> None:
@@ -90,8 +112,8 @@ def test_largest_confusions_are_sorted_and_limited() -> None:
 def test_metrics_come_back_from_json(classes: int) -> None:
     metrics = compute_metrics(random_predictions(50, classes), "val")
     text = json.dumps(metrics.to_dict(), allow_nan=False)
-    assert Metrics.from_dict(json.loads(text)) == metrics
-    assert Metrics.from_dict(metrics.to_dict()) == metrics
+    assert TypeAdapter(Metrics).validate_json(text) == metrics
+    assert TypeAdapter(Metrics).validate_python(metrics.to_dict()) == metrics
 
 
 def test_imbalance_is_noticed_from_over_three_to_one() -> None:

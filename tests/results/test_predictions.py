@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from frostline.errors import DataError
-from frostline.results.predictions import Predictions, load_predictions, save_predictions
+from frostline.results.predictions import Predictions, join_predictions, load_predictions, save_predictions
 
 ODD_NAMES = ("path", "a,b", 'say "x"', "p(q)", "line\r\nbreak", "🐱", "שלום", "$x_1$")
 
@@ -18,7 +19,22 @@ def random_predictions(pictures: int, class_names: tuple[str, ...]) -> Predictio
         random.integers(0, len(class_names), pictures),
         probabilities.astype(np.float32),
         class_names,
+        random.random(pictures, dtype=np.float32) if pictures else None,
     )
+
+
+def assert_same(found: Predictions, expected: Predictions) -> None:
+    """All of them, bit for bit."""
+    assert found.paths == expected.paths
+    assert found.class_names == expected.class_names
+    assert found.targets.dtype == np.int64
+    assert found.probabilities.dtype == np.float32
+    np.testing.assert_array_equal(found.targets, expected.targets)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert (found.distances is None) == (expected.distances is None)
+    if found.distances is not None and expected.distances is not None:
+        assert found.distances.dtype == np.float32
+        np.testing.assert_array_equal(found.distances, expected.distances)
 
 
 @pytest.mark.parametrize("class_names", [("ants", "bees"), ODD_NAMES])
@@ -26,13 +42,13 @@ def random_predictions(pictures: int, class_names: tuple[str, ...]) -> Predictio
 def test_saved_predictions_come_back_bit_for_bit(tmp_path: Path, pictures: int, class_names: tuple[str, ...]) -> None:
     predictions = random_predictions(pictures, class_names)
     save_predictions(predictions, tmp_path / "test.csv")
-    loaded = load_predictions(tmp_path / "test.csv")
-    assert loaded.paths == predictions.paths
-    assert loaded.class_names == class_names
-    assert loaded.targets.dtype == np.int64
-    assert loaded.probabilities.dtype == np.float32
-    np.testing.assert_array_equal(loaded.targets, predictions.targets)
-    np.testing.assert_array_equal(loaded.probabilities, predictions.probabilities)
+    assert_same(load_predictions(tmp_path / "test.csv"), predictions)
+
+
+def test_predictions_without_distances_come_back_without(tmp_path: Path) -> None:
+    predictions = replace(random_predictions(5, ("ants", "bees")), distances=None)
+    save_predictions(predictions, tmp_path / "test.csv")
+    assert_same(load_predictions(tmp_path / "test.csv"), predictions)
 
 
 def test_extreme_probabilities_come_back(tmp_path: Path) -> None:
@@ -54,9 +70,45 @@ def test_labels_and_confidences() -> None:
 def test_shapes_must_fit() -> None:
     with pytest.raises(ValueError, match="2 paths and 2 class names"):
         Predictions(("a", "b"), np.array([0]), np.zeros((2, 2), dtype=np.float32), ("x", "y"))
+    predictions = random_predictions(2, ("x", "y"))
+    with pytest.raises(ValueError, match="do not fit 2 pictures"):
+        replace(predictions, distances=np.zeros(3, dtype=np.float32))
 
 
-HEADER = "path,target,predicted,confidence,p(x),p(y)\n"
+@pytest.mark.parametrize("measured", [True, False])
+def test_some_of_the_pictures_in_an_order_of_ones_own(measured: bool) -> None:
+    predictions = random_predictions(6, ODD_NAMES)
+    if not measured:
+        predictions = replace(predictions, distances=None)
+    rows = np.array([5, 0, 3])
+    some = predictions.take(rows)
+    assert some.paths == tuple(predictions.paths[row] for row in rows)
+    assert_same(some.take(np.array([1])), predictions.take(np.array([0])))
+    assert_same(predictions.take(np.arange(6)), predictions)
+    assert len(predictions.take(np.array([], dtype=np.int64))) == 0
+
+
+def test_joined_parts_are_the_whole() -> None:
+    predictions = random_predictions(7, ODD_NAMES)
+    parts = [predictions.take(rows) for rows in np.split(np.arange(7), [2, 3])]
+    assert_same(join_predictions(parts), predictions)
+    assert_same(join_predictions(parts[:1]), parts[0])
+
+
+def test_a_part_without_distances_leaves_the_whole_without() -> None:
+    predictions = random_predictions(4, ("x", "y"))
+    whole = join_predictions([predictions, replace(predictions, distances=None)])
+    assert_same(whole.take(np.arange(4, 8)), replace(predictions, distances=None))
+
+
+def test_other_probabilities_of_the_same_pictures() -> None:
+    predictions = random_predictions(4, ("x", "y"))
+    turned = predictions.with_probabilities(predictions.probabilities[:, ::-1])
+    np.testing.assert_array_equal(turned.confidences, predictions.confidences)
+    assert_same(turned.with_probabilities(predictions.probabilities), predictions)
+
+
+HEADER = "path,target,predicted,confidence,distance,p(x),p(y)\n"
 
 
 @pytest.mark.parametrize(
@@ -64,13 +116,16 @@ HEADER = "path,target,predicted,confidence,p(x),p(y)\n"
     [
         ("", 1, "its columns should be path, target"),
         ("path,label,split\na,x,train\n", 1, "its columns should be"),
-        ("path,target,predicted,confidence\n", 1, "its columns should be"),
-        (HEADER + "a,x,x,1,1,0\nb,z,x,1,1,0\n", 3, "'z'"),
-        (HEADER + "a,x,x,1,1\n", 2, "1 probabilities for 2 classes"),
+        ("path,target,predicted,confidence,p(x),p(y)\n", 1, "its columns should be"),
+        (HEADER + "a,x,x,1,,1,0\nb,z,x,1,,1,0\n", 3, "'z'"),
+        (HEADER + "a,x,x,1,,1\n", 2, "1 probabilities for 2 classes"),
         (HEADER + "a,x\n", 2, "not enough values"),
-        (HEADER + "a,x,x,1,one,0\n", 2, "one"),
-        (HEADER + "a,x,x,1,nan,0\n", 2, "not between 0 and 1"),
-        (HEADER + "a,x,x,1,1.5,0\n", 2, "not between 0 and 1"),
+        (HEADER + "a,x,x,1,,one,0\n", 2, "one"),
+        (HEADER + "a,x,x,1,,nan,0\n", 2, "not between 0 and 1"),
+        (HEADER + "a,x,x,1,,1.5,0\n", 2, "not between 0 and 1"),
+        (HEADER + "a,x,x,1,near,1,0\nb,x,x,1,0.5,1,0\n", 2, "near"),
+        (HEADER + "a,x,x,1,0.5,1,0\nb,x,x,1,,1,0\nc,x,x,1,0.5,1,0\n", 3, "others have none"),
+        (HEADER + "a,x,x,1,,1,0\nb,x,x,1,0.5,1,0\n", 3, "others have none"),
     ],
 )
 def test_a_wrong_table_is_named_with_its_line(tmp_path: Path, text: str, line: int, reason: str) -> None:

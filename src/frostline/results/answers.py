@@ -9,11 +9,15 @@ from typing import IO
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The most probable classes of one picture, or why it could not be read."""
+    """What is answered about one picture, or why it could not be read."""
 
     path: str
+    answer: str = ""
+    """The most probable class, or `unsure`."""
     top: tuple[tuple[str, float], ...] = ()
     """Class names with probabilities, most probable first."""
+    far: bool = False
+    """Whether the picture is far from the training pictures."""
     error: str | None = None
 
 
@@ -22,7 +26,7 @@ Writer = Callable[[Iterable[Answer], IO[str], int], int]
 
 
 def write_text(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
-    """One line a picture: path, class and probability, for each of its classes."""
+    """One line a picture: path, class and probability, for each of its classes, and what to be careful of."""
     errors = 0
     for answer in answers:
         if answer.error is not None:
@@ -30,22 +34,24 @@ def write_text(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
             print(f"{answer.path}\terror: {answer.error}", file=file, flush=True)
         else:
             shown = "  ".join(f"{name} {probability:.4f}" for name, probability in answer.top)
-            print(f"{answer.path}\t{shown}", file=file, flush=True)
+            unsure = "" if answer.answer == answer.top[0][0] else f"{answer.answer}: "
+            far = "  (far from the training pictures)" if answer.far else ""
+            print(f"{answer.path}\t{unsure}{shown}{far}", file=file, flush=True)
     return errors
 
 
 def write_csv(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
-    """Columns: path, class and probability (numbered from 2 on where several are asked for), error."""
+    """Columns: path, answer, class and probability (numbered from 2 on where several are asked for), far, error."""
     writer = csv.writer(file, lineterminator="\n")
     numbers = ["" if place == 0 else f"_{place + 1}" for place in range(classes)]
-    writer.writerow(
-        ["path", *(f"{column}{number}" for number in numbers for column in ("class", "probability")), "error"]
-    )
+    named = [f"{column}{number}" for number in numbers for column in ("class", "probability")]
+    writer.writerow(["path", "answer", *named, "far", "error"])
     errors = 0
     for answer in answers:
         cells = [cell for name, probability in answer.top for cell in (name, f"{probability:.6f}")]
         padding = [""] * (2 * classes - len(cells))
-        writer.writerow([answer.path, *cells, *padding, answer.error or ""])
+        far = "" if answer.error else "yes" if answer.far else "no"
+        writer.writerow([answer.path, answer.answer, *cells, *padding, far, answer.error or ""])
         errors += answer.error is not None
     return errors
 
@@ -60,7 +66,9 @@ def write_json(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
             errors += 1
             row["error"] = answer.error
         else:
+            row["answer"] = answer.answer
             row["top"] = [{"class": name, "probability": probability} for name, probability in answer.top]
+            row["far"] = answer.far
         print(separator + json.dumps(row), end="", file=file, flush=True)
         separator = ",\n"
     file.write("\n]\n" if separator == ",\n" else "[]\n")

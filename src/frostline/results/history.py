@@ -1,11 +1,10 @@
 """What happened in each epoch of a training, as a table that a person can open."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from frostline.files import atomic_write
+from frostline.results.rows import load_rows, save_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +37,9 @@ def best_of(history: Sequence[EpochRecord]) -> EpochRecord:
 
 def save_history(records: Sequence[EpochRecord], path: Path) -> None:
     """Write one row an epoch as CSV."""
-    with atomic_write(path) as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in records)
+    save_rows(records, EpochRecord, path)
 
 
 def load_history(path: Path) -> list[EpochRecord]:
-    """Read what `save_history` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            EpochRecord(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    """Read what `save_history` wrote. Raises `DataError` where it is damaged."""
+    return load_rows(path, EpochRecord)

@@ -1,6 +1,6 @@
 """Figures that say how good a set of predictions is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,12 @@ class ClassMetrics:
 
     name: str
     precision: float
+    precision_low: float
+    """Lower end of its 95% interval (Wilson, 1927)."""
+    precision_high: float
     recall: float
+    recall_low: float
+    recall_high: float
     f1: float
     support: int
     """Pictures of this class in the split."""
@@ -74,17 +79,8 @@ class Metrics:
         return max(counts) > LARGE_RATIO * min(counts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; `from_dict` is the way back."""
+        """Everything as JSON can hold it."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Metrics":
-        """Build the metrics again out of what `to_dict` gave, be it through JSON."""
-        nested = {
-            "per_class": tuple(ClassMetrics(**entry) for entry in values["per_class"]),
-            "confusion_matrix": tuple(tuple(row) for row in values["confusion_matrix"]),
-        }
-        return cls(**{**values, **nested})
 
     def largest_confusions(self, limit: int) -> list[Confusion]:
         """The most frequent kinds of mistake, most frequent first, `limit` at most."""
@@ -110,34 +106,63 @@ def compute_metrics(predictions: Predictions, split: SplitName | Literal["all"])
     if not len(predictions):
         raise DataError(f"the {split} split has no pictures, so nothing can be measured on it; give it some")
     correct = int((labels == targets).sum())
-    interval = binomtest(correct, len(predictions)).proportion_ci(confidence_level=0.95, method="wilson")
+    low, high = accuracy_interval(correct, len(predictions))
     classes = np.arange(len(predictions.class_names))
-    precision, recall, f1, support = precision_recall_fscore_support(targets, labels, labels=classes, zero_division=0)
-    present = support > 0
+    per_class = tuple(_measure_classes(predictions))
+    present = [entry for entry in per_class if entry.support]
     return Metrics(
         split=split,
         pictures=len(predictions),
-        loss=_cross_entropy(targets, predictions.probabilities),
+        loss=float(cross_entropies(predictions).mean()),
         accuracy=correct / len(predictions),
-        accuracy_low=float(interval.low),
-        accuracy_high=float(interval.high),
+        accuracy_low=low,
+        accuracy_high=high,
         top5_accuracy=_top5_accuracy(targets, predictions.probabilities),
-        macro_f1=float(f1[present].mean()),
-        balanced_accuracy=float(recall[present].mean()),
-        per_class=tuple(
-            ClassMetrics(name, float(class_precision), float(class_recall), float(class_f1), int(pictures))
-            for name, class_precision, class_recall, class_f1, pictures in zip(
-                predictions.class_names, precision, recall, f1, support, strict=True
-            )
-        ),
+        macro_f1=float(np.mean([entry.f1 for entry in present])),
+        balanced_accuracy=float(np.mean([entry.recall for entry in present])),
+        per_class=per_class,
         confusion_matrix=tuple(tuple(map(int, row)) for row in confusion_matrix(targets, labels, labels=classes)),
     )
 
 
-def _cross_entropy(targets: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
-    """Mean of -log of each true class's probability, which counts as the smallest normal float32 where it is 0."""
-    true = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    return float(np.log(1 / np.maximum(true, np.finfo(np.float32).tiny)).mean())
+def _measure_classes(predictions: Predictions) -> Iterator[ClassMetrics]:
+    """The figures of every class, in their order."""
+    targets, labels = predictions.targets, predictions.labels
+    classes = np.arange(len(predictions.class_names))
+    precision, recall, f1, support = precision_recall_fscore_support(targets, labels, labels=classes, zero_division=0)
+    right = np.bincount(targets[labels == targets], minlength=len(classes))
+    answered = np.bincount(labels, minlength=len(classes))
+    for index, name in enumerate(predictions.class_names):
+        yield ClassMetrics(
+            name,
+            float(precision[index]),
+            *_interval(right[index], answered[index]),
+            float(recall[index]),
+            *_interval(right[index], support[index]),
+            float(f1[index]),
+            int(support[index]),
+        )
+
+
+def _interval(right: int, pictures: int) -> tuple[float, float]:
+    """The interval of a share; of no pictures nothing is known."""
+    return accuracy_interval(int(right), int(pictures)) if pictures else (0.0, 1.0)
+
+
+def accuracy_interval(right: int, pictures: int) -> tuple[float, float]:
+    """The 95% interval of an accuracy, as two fractions (Wilson, 1927)."""
+    interval = binomtest(right, pictures).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def cross_entropies(predictions: Predictions) -> NDArray[np.float64]:
+    """-log of each true class's probability, which counts as the smallest normal float32 where it is 0, in nats.
+
+    Shape (pictures,).
+    """
+    true = predictions.probabilities[np.arange(len(predictions)), predictions.targets].astype(np.float64)
+    losses: NDArray[np.float64] = np.log(1 / np.maximum(true, np.finfo(np.float32).tiny))
+    return losses
 
 
 def _top5_accuracy(targets: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float | None:

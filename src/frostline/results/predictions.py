@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from frostline.errors import DataError
 from frostline.files import atomic_write
 
-_COLUMNS = ("path", "target", "predicted", "confidence")
+_COLUMNS = ("path", "target", "predicted", "confidence", "distance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,8 @@ class Predictions:
     probabilities: NDArray[np.float32]
     """Shape (pictures, classes); every row sums to one."""
     class_names: tuple[str, ...]
+    distances: NDArray[np.float32] | None = None
+    """How far each picture is from the training pictures, shape (pictures,); None where nobody measured."""
 
     def __post_init__(self) -> None:
         pictures, classes = len(self.paths), len(self.class_names)
@@ -33,6 +35,9 @@ class Predictions:
                 f"{pictures} paths and {classes} class names do not fit targets of shape {self.targets.shape} "
                 f"and probabilities of shape {self.probabilities.shape}"
             )
+
+        if self.distances is not None and self.distances.shape != (pictures,):
+            raise ValueError(f"distances of shape {self.distances.shape} do not fit {pictures} pictures")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -49,18 +54,43 @@ class Predictions:
         confidences: NDArray[np.float32] = self.probabilities.max(axis=1)
         return confidences
 
+    def with_probabilities(self, probabilities: NDArray[np.float32]) -> "Predictions":
+        """The same pictures with other probabilities, shape (pictures, classes)."""
+        return replace(self, probabilities=probabilities)
+
+    def take(self, rows: NDArray[np.int64]) -> "Predictions":
+        """Some of the pictures, in this order."""
+        distances = None if self.distances is None else self.distances[rows]
+        paths = tuple(self.paths[row] for row in rows)
+        return Predictions(paths, self.targets[rows], self.probabilities[rows], self.class_names, distances)
+
+
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """The pictures of several predictions with the same classes, one part after the other."""
+    distances = [part.distances for part in parts if part.distances is not None]
+    return Predictions(
+        tuple(path for part in parts for path in part.paths),
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        parts[0].class_names,
+        np.concatenate(distances) if len(distances) == len(parts) else None,
+    )
+
 
 def save_predictions(predictions: Predictions, path: Path) -> None:
     """Write one row a picture as CSV: its path, its true and predicted class by name, and every probability.
 
-    Probabilities are written with as few digits as give back the same float32, so nothing is lost.
+    Numbers are written with as few digits as give back the same float32, so nothing is lost. The distance is empty
+    where nobody measured it.
     """
     names = predictions.class_names
+    distances = [""] * len(predictions) if predictions.distances is None else predictions.distances
     rows = zip(
         predictions.paths,
         predictions.targets,
         predictions.labels,
         predictions.confidences,
+        distances,
         predictions.probabilities,
         strict=True,
     )
@@ -69,7 +99,8 @@ def save_predictions(predictions: Predictions, path: Path) -> None:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerow([*_COLUMNS, *(f"p({name})" for name in names)])
         writer.writerows(
-            [picture, names[target], names[label], confidence, *row] for picture, target, label, confidence, row in rows
+            [picture, names[target], names[label], confidence, distance, *row]
+            for picture, target, label, confidence, distance, row in rows
         )
 
 
@@ -80,6 +111,7 @@ def load_predictions(path: Path) -> Predictions:
     """
     paths: list[str] = []
     targets: list[int] = []
+    distances: list[np.float32] = []
     probabilities: list[NDArray[np.float32]] = []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
@@ -87,10 +119,14 @@ def load_predictions(path: Path) -> Predictions:
             class_names = _read_header(next(reader, []))
             indices = {name: index for index, name in enumerate(class_names)}
             for row in reader:
-                picture, target, _, _, *numbers = row
+                picture, target, _, _, distance, *numbers = row
                 paths.append(picture)
                 targets.append(indices[target])
                 probabilities.append(_read_probabilities(numbers, len(class_names)))
+                if distance:
+                    distances.append(np.float32(distance))
+                if len(distances) not in (0, len(paths)):
+                    raise ValueError("some pictures have a distance and others have none")
         except (ValueError, KeyError, csv.Error) as error:
             line = max(reader.line_num, 1)
             raise DataError(f"{path}, line {line}: not a table of predictions ({error}); evaluate again") from error
@@ -99,6 +135,7 @@ def load_predictions(path: Path) -> Predictions:
         np.array(targets, dtype=np.int64),
         np.array(probabilities, dtype=np.float32).reshape(len(paths), len(class_names)),
         class_names,
+        np.array(distances) if distances else None,
     )
 
 

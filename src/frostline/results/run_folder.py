@@ -1,21 +1,13 @@
 """The folder that a run leaves: where each of its files is, and how a new one is claimed."""
 
 import json
-import os
-import platform
 import re
-import sys
 from dataclasses import dataclass
-from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from frostline import __version__
 from frostline.errors import ConfigError, DataError, FrostlineError
 from frostline.files import atomic_write
-
-_RECORDED = ("torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -58,6 +50,31 @@ class RunFolder:
     def predictions(self) -> Path:
         """Folder of predictions, one CSV a split."""
         return self.path / "predictions"
+
+    @property
+    def probe_predictions(self) -> Path:
+        """What the linear probe of the pretrained features says of the pictures that the figures are of."""
+        return self.predictions / "probe.csv"
+
+    @property
+    def check(self) -> Path:
+        """What the short check before training found."""
+        return self.path / "check.json"
+
+    @property
+    def layers(self) -> Path:
+        """The layer table: what was frozen and what trained."""
+        return self.path / "layers.csv"
+
+    @property
+    def pictures(self) -> Path:
+        """A zip of the thumbnails that the report shows, named by their row in the predictions."""
+        return self.path / "pictures.zip"
+
+    @property
+    def report(self) -> Path:
+        """The run on one page."""
+        return self.path / "report.html"
 
     @property
     def classifier(self) -> Path:
@@ -125,26 +142,3 @@ def open_run_folder(path: str | Path) -> RunFolder:
     if not folder.config.is_file():
         raise ConfigError(f"{path} is not the folder of a run: it has no config.yaml")
     return folder
-
-
-def describe_environment() -> dict[str, Any]:
-    """Machine and versions, for the record."""
-    return {
-        "frostline": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in _RECORDED},
-        "command": sys.argv,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

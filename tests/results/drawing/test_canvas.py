@@ -4,7 +4,7 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from frostline.results.canvas import canvas, write_message
+from frostline.results.drawing.canvas import canvas, write_message
 
 
 def test_a_canvas_is_saved_and_leaves_no_settings_behind(tmp_path: Path) -> None:

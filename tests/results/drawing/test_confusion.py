@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from frostline.results.confusion import MOST_CLASSES_WITH_COUNTS, plot_confusion_matrix
+from frostline.results.drawing.confusion import MOST_CLASSES_WITH_COUNTS, plot_confusion_matrix
 from frostline.results.metrics import Metrics, compute_metrics
 from frostline.results.predictions import Predictions
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from frostline.data.dataset import Picture
 from frostline.errors import DataError
-from frostline.results.gallery import plot_misclassified
+from frostline.results.drawing.gallery import plot_misclassified
 from frostline.results.predictions import Predictions
 
 CLASS_NAMES = ("a_$x$", "🐱 猫", "שלום עולם שלום עולם שלום עולם")

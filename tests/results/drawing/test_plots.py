@@ -5,8 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from frostline.results.drawing.plots import plot_curves
 from frostline.results.history import EpochRecord
-from frostline.results.plots import plot_curves
 
 
 def make_history(val_losses: list[float]) -> list[EpochRecord]:

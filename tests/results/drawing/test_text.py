@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from frostline.results.text import drawable, font_families
+from frostline.results.drawing.text import drawable, font_families
 
 NAMES = [
     "cat_$x$_and_$y$",
@@ -51,7 +51,7 @@ def test_names_are_one_line() -> None:
 
 
 def test_characters_without_a_font_tell_classes_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.results.text._code_points", lambda: frozenset(range(128)))
+    monkeypatch.setattr("frostline.results.drawing.text._code_points", lambda: frozenset(range(128)))
     assert drawable("🥭") == "<mango>"
     assert drawable("猫 1") == "<U+732B> 1"
     assert drawable("\u200dx\udcff") == "x<U+DCFF>"

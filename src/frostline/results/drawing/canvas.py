@@ -1,7 +1,9 @@
 """The look that all pictures of a run share, and how they are saved."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frostline.files import atomic_write
-from frostline.results.text import font_families
+from frostline.results.drawing.text import font_families
 
 INK = "#1f2933"
 """Text."""
@@ -26,15 +28,30 @@ ORANGE = "#d9480f"
 GREY = "#9aa5b1"
 """Training, axes."""
 
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a drawing, by what they are for."""
+
+    ink: str
+    faint: str
+    grid: str
+    blue: str
+    orange: str
+    grey: str
+    paper: str
+    """What lies behind it."""
+
+
+LIGHT = Palette(INK, FAINT, GRID, BLUE, ORANGE, GREY, "#ffffff")
+DARK = Palette("#e6eaf0", "#9aa7b6", "#333d4a", "#6cb4ee", "#ff9a62", "#7b8794", "#141a22")
+
 _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
-    "axes.edgecolor": GREY,
     "axes.grid": True,
-    "axes.labelcolor": FAINT,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlecolor": INK,
     "axes.titlelocation": "left",
     "axes.titlesize": 11,
     "axes.titlepad": 10,
@@ -45,18 +62,33 @@ _STYLE: dict[str, Any] = {
     "savefig.dpi": "figure",
     "figure.titlesize": 12,
     "font.size": 9,
-    "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "legend.edgecolor": "white",
     "legend.framealpha": 0.9,
     "lines.linewidth": 2.0,
-    "text.color": INK,
+    "svg.hashsalt": "frostline",
     "text.parse_math": False,
-    "xtick.color": GREY,
-    "xtick.labelcolor": FAINT,
-    "ytick.color": GREY,
-    "ytick.labelcolor": FAINT,
 }
+
+
+def _coloured(palette: Palette) -> dict[str, Any]:
+    """The style in these colours."""
+    return {
+        **_STYLE,
+        "axes.edgecolor": palette.grey,
+        "axes.facecolor": "none",
+        "axes.labelcolor": palette.faint,
+        "axes.titlecolor": palette.ink,
+        "figure.facecolor": palette.paper,
+        "grid.color": palette.grid,
+        "legend.edgecolor": palette.paper,
+        "legend.facecolor": palette.paper,
+        "text.color": palette.ink,
+        "xtick.color": palette.grey,
+        "xtick.labelcolor": palette.faint,
+        "ytick.color": palette.grey,
+        "ytick.labelcolor": palette.faint,
+        "font.family": list(font_families()),
+    }
 
 
 @contextmanager
@@ -65,12 +97,21 @@ def canvas(path: Path, width: float, height: float, layout: Literal["constrained
 
     The user's own matplotlib settings are out of force meanwhile, and back afterwards.
     """
-    style = {**_STYLE, "font.family": list(font_families())}
-    with matplotlib.style.context(["default", style]):
+    with matplotlib.style.context(["default", _coloured(LIGHT)]):
         figure = Figure(figsize=(width, height), layout=layout)
         yield figure
         with atomic_write(path, "wb") as file:
             figure.savefig(file, format="png")
+
+
+def draw_svg(draw: Callable[[Axes, Palette], None], width: float, height: float, palette: Palette) -> bytes:
+    """What `draw` draws into axes of a figure of this size in inches, as SVG without a background."""
+    with matplotlib.style.context(["default", _coloured(palette)]):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure.subplots(), palette)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        return stream.getvalue()
 
 
 def write_message(path: Path, message: str) -> None:

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from numpy.typing import NDArray
 
-from frostline.results.canvas import BLUE, FAINT, GRID, INK, ORANGE, canvas, write_line
+from frostline.results.drawing.canvas import BLUE, FAINT, GRID, INK, ORANGE, canvas, write_line
+from frostline.results.drawing.text import drawable
 from frostline.results.metrics import Confusion, Metrics
-from frostline.results.text import drawable
 
 MOST_CLASSES_WITH_COUNTS = 25
 """With more classes the cells hold no text, and the largest confusions are listed beside the matrix."""

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frostline.data.dataset import Picture
-from frostline.results.canvas import BLUE, FAINT, INK, ORANGE, canvas, write_line, write_message
+from frostline.results.drawing.canvas import BLUE, FAINT, INK, ORANGE, canvas, write_line, write_message
+from frostline.results.drawing.text import drawable
 from frostline.results.predictions import Predictions
-from frostline.results.text import drawable
+from frostline.results.selection import MISTAKES, confident_mistakes
 
 _COLUMNS = 6
 _PICTURE = 1.75
@@ -28,25 +29,24 @@ _LEGEND = "true class, → predicted class, confidence and file"
 
 
 def plot_misclassified(
-    predictions: Predictions, read_picture: Callable[[str], Picture], path: Path, limit: int = 24
+    predictions: Predictions, read_picture: Callable[[str], Picture], path: Path, limit: int = MISTAKES
 ) -> None:
     """Draw the `limit` mistakes with the highest confidence as PNG, each with its true and its predicted class.
 
     `read_picture` gives the pixels of one of `predictions.paths`; what it raises is passed on.
     """
-    wrong = np.flatnonzero(predictions.labels != predictions.targets)
-    if not len(wrong):
+    shown = confident_mistakes(predictions, limit)
+    if not len(shown):
         write_message(path, f"No mistakes among {len(predictions):,} pictures.")
         return
-    order = np.argsort(-predictions.confidences[wrong], kind="stable")
-    shown = wrong[order[:limit]]
+    mistakes = int((predictions.labels != predictions.targets).sum())
     columns = min(_COLUMNS, max(len(shown), 3))
     rows = math.ceil(len(shown) / columns)
     width = columns * (_PICTURE + _GAP) + _GAP
     height = rows * (_PICTURE + _CAPTION + _GAP) + _HEADER
     with canvas(path, width, height, None) as figure:
         left, top = _GAP / width, 1 - _GAP / height
-        figure.suptitle(_title(len(shown), len(wrong), len(predictions)), x=left, y=top, ha="left", va="top")
+        figure.suptitle(_title(len(shown), mistakes, len(predictions)), x=left, y=top, ha="left", va="top")
         figure.text(left, 1 - 0.45 / height, _LEGEND, color=FAINT, fontsize=8, va="top")
         for place, index in enumerate(shown):
             row, column = divmod(place, columns)

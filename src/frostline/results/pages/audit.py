@@ -1,29 +1,23 @@
 """What the data doctor found, as one HTML page with thumbnails that needs nothing beside it."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-import jinja2
-from PIL import Image
 
 from frostline import __version__
 from frostline.data.audit.audit import Audit
 from frostline.data.audit.duplicates import DuplicateGroup
 from frostline.data.decode import UnreadablePictureError
 from frostline.files import atomic_write
+from frostline.results.pages.render import render
+from frostline.results.thumbnails import SIDE, data_uri, encode_thumbnail
 
 SHOWN = 60
 """Groups or pictures that a section of the page shows; check.json has all."""
 
 _GROUP_SHOWN = 8
 """Pictures of one group of duplicates that are shown."""
-
-_THUMBNAIL = 144
-"""Longer side of a thumbnail in pixels."""
 
 
 class Shown(NamedTuple):
@@ -59,11 +53,13 @@ class Section:
 
 def write_audit_page(audit: Audit, path: Path) -> None:
     """Write the page; pictures are read again for their thumbnails. Raises `OSError` where the disk is full."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("frostline.results"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("audit.html").render(
-        audit=audit, dataset=audit.dataset, sections=list(_sections(audit)), version=__version__, shown=SHOWN
+    page = render(
+        "audit.html",
+        audit=audit,
+        dataset=audit.dataset,
+        sections=list(_sections(audit)),
+        version=__version__,
+        shown=SHOWN,
     )
     with atomic_write(path) as file:
         file.write(page)
@@ -157,11 +153,7 @@ def _show(audit: Audit, index: int, *lines: str) -> Shown:
 
 def _thumbnail(audit: Audit, index: int) -> str | None:
     try:
-        picture = audit.dataset.picture(index, min_side=_THUMBNAIL)
+        picture = audit.dataset.picture(index, min_side=SIDE)
     except UnreadablePictureError:
         return None
-    image = Image.fromarray(picture)
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return data_uri(encode_thumbnail(picture))

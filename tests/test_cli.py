@@ -26,7 +26,10 @@ from frostline.recipes import RECIPES
 from frostline.results.predictions import load_predictions
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ["backbones", "cache", "check", "datasets", "evaluate", "layers", "predict", "train"]
+COMMANDS = [
+    *("backbones", "cache", "check", "compare", "datasets", "evaluate", "explain", "layers", "predict", "report"),
+    *("runs", "threshold", "train"),
+]
 RUN = Path("runs/photos-test_efficientnet-1")
 TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1, "--head-width", 32)
 
@@ -51,7 +54,9 @@ ALL_OPTIONS: dict[str, Any] = {
         "cache": False,
         "cache_limit": ByteSize(3_000_000),
     },
+    **{"target_accuracy": 0.99, "coverage": 0.9},
     **{"seed": 5, "deterministic": True, "runs_dir": Path("elsewhere"), "time_limit": timedelta(minutes=10)},
+    **{"tensorboard": True, "mlflow": True},
 }
 """A value for each option that is not its default."""
 
@@ -148,7 +153,7 @@ def test_train_prints_results_on_stdout_and_progress_on_stderr(finished: Path) -
     assert "95% interval" in accuracy
     assert "12 test pictures, epoch 1 of 1" in accuracy
     paths = [Path(line.split()[-1]) for line in rest if str(finished) in line]
-    assert len(paths) == 4
+    assert [path.name for path in paths] == ["report.html", "classifier"]
     assert all(path.exists() for path in paths)
     assert "epoch 1/1  loss" in err
     assert str(finished / RUN) in err
@@ -228,8 +233,10 @@ def test_predict_gives_at_most_as_many_classes_as_there_are(cli: Cli, finished: 
     assert cli("predict", finished / RUN, picture, "--top-k", 9, "--csv", tmp_path / "new.csv").stdout == ""
     with (tmp_path / "new.csv").open(newline="", encoding="utf-8") as file:
         header, cells = csv.reader(file)
-    assert header[1:] == ["class", "probability", "class_2", "probability_2", "class_3", "probability_3", "error"]
-    assert cells[1::2][:3] == [each["class"] for each in row["top"]]
+    named = ["class", "probability", "class_2", "probability_2", "class_3", "probability_3"]
+    assert header == ["path", "answer", *named, "far", "error"]
+    assert cells[2::2][:3] == [each["class"] for each in row["top"]]
+    assert cells[1] == row["answer"] == row["top"][0]["class"]
 
 
 def test_predict_writes_names_that_are_not_utf_8(cli: Cli, finished: Path, tmp_path: Path) -> None:

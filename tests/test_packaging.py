@@ -216,7 +216,7 @@ def test_wheel_holds_the_package_its_types_and_its_licence(tmp_path: Path) -> No
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     package = {name for name in names if name.startswith("frostline/")}
-    others = [PACKAGE / "py.typed", *PACKAGE.glob("results/templates/*.html")]
+    others = [PACKAGE / "py.typed", *PACKAGE.glob("results/pages/templates/*")]
     assert package == {path.relative_to(PACKAGE.parent).as_posix() for path in [*MODULES, *others]}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names} == {"frostline", wheel.name.rsplit("-", 3)[0] + ".dist-info"}

@@ -26,8 +26,8 @@ def test_digits_reach_97_percent(tmp_path: Path) -> None:
 def test_ants_and_bees_straight_from_the_zip_reach_92_percent(data_dir: Path, tmp_path: Path) -> None:
     dataset = frostline.load_dataset(data_dir / "hymenoptera.zip")
     run = frostline.train(dataset, frostline.TrainConfig(runs_dir=tmp_path))
-    assert run.val_metrics.pictures == 153
-    assert run.val_metrics.accuracy >= 0.92
+    assert run.figures.val.pictures == 153
+    assert run.figures.val.accuracy >= 0.92
 
 
 def test_cifar10_has_its_published_splits(data_dir: Path) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from frostline.data.sources import load_dataset
     from frostline.data.splits import Splits
     from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
-    from frostline.model.classifier import ImageClassifier, Prediction
+    from frostline.model.classifier import ImageClassifier
+    from frostline.model.prediction import Prediction
     from frostline.results.history import EpochRecord
     from frostline.results.metrics import Metrics
     from frostline.results.predictions import Predictions
@@ -32,7 +33,7 @@ _HOMES = {
     "ImageClassifier": "model.classifier",
     "Metrics": "results.metrics",
     "ModelError": "errors",
-    "Prediction": "model.classifier",
+    "Prediction": "model.prediction",
     "Predictions": "results.predictions",
     "Run": "training.run",
     "Sample": "data.dataset",

@@ -14,7 +14,18 @@ from rich.table import Column, Table
 
 from frostline import __version__
 from frostline.cli_options import ConfigCommand, config_options, new_file
-from frostline.cli_output import counted, print_audit, print_folds, print_json, print_metrics, print_run, print_table
+from frostline.cli_output import (
+    counted,
+    print_audit,
+    print_comparison,
+    print_folds,
+    print_json,
+    print_metrics,
+    print_run,
+    print_runs,
+    print_table,
+    print_threshold,
+)
 from frostline.config import TrainConfig
 from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
 from frostline.recipes import RECIPES
@@ -22,7 +33,7 @@ from frostline.recipes import RECIPES
 if TYPE_CHECKING:
     from frostline.data.dataset import SplitName
     from frostline.data.decode import UnreadablePictureError
-    from frostline.model.classifier import Prediction
+    from frostline.model.prediction import Prediction
     from frostline.results.answers import Answer
 
 EXIT_INTERRUPTED = 130
@@ -174,8 +185,9 @@ def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Pat
     """Classify pictures.
 
     CLASSIFIER is the folder of a run or of a classifier. PICTURES are files, folders, patterns such as "new/*.jpg", or
-    - for a list of files on standard input. The answers come in the same order. A picture that cannot be read is a row
-    with its error, and the exit code is 3 then.
+    - for a list of files on standard input. The answers come in the same order. Where the classifier has a threshold
+    (see train --target-accuracy), pictures of less confidence are answered unsure; those that are far from what it was
+    trained on are flagged. A picture that cannot be read is a row with its error, and the exit code is 3 then.
     """
     if csv_file is not None and as_json:
         raise ConfigError("--csv and --json cannot both be given")
@@ -195,10 +207,119 @@ def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Pat
             errors = write_csv(answers, file, count)
     else:
         errors = (write_json if as_json else write_text)(answers, sys.stdout, count)
-    if errors:
-        raise DataError(
-            f"{errors:,} {'picture' if errors == 1 else 'pictures'} could not be read; each is a row with its error"
-        )
+    _fail_for_unreadable(errors)
+
+
+@commands.command()
+@click.argument("classifier", type=PATH)
+@click.argument("pictures", nargs=-1, required=True)
+@click.option("--class", "class_name", metavar="NAME", help="Explain this class, not each picture's most probable one.")
+@click.option(
+    *("--out", "folder"),
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("explanations"),
+    show_default=True,
+    help="The folder to write to.",
+)
+def explain(classifier: Path, pictures: Sequence[str], class_name: str | None, folder: Path) -> None:
+    """Show what in a picture speaks for its class.
+
+    CLASSIFIER and PICTURES are as in `frostline predict`. For each picture a PNG is written: to the left what the
+    network sees, to the right the same with heat on what speaks for the class, by Grad-CAM. Nothing is overwritten. A
+    picture that cannot be read is a row with its error, and the exit code is 3 then.
+    """
+    from frostline.data.inputs import expand_inputs
+    from frostline.model.classifier import ImageClassifier
+    from frostline.model.explanations import Explanation, explain_files
+
+    if "-" in pictures and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    inputs = expand_inputs(pictures, sys.stdin)
+    errors = 0
+    for item in explain_files(ImageClassifier.load(classifier), inputs, folder, class_name):
+        if isinstance(item, Explanation):
+            shown = f"{item.class_name} {item.probability:.4f}\t{_printable(item.file)}"
+        else:
+            shown, errors = f"error: {item.reason}", errors + 1
+        print(f"{_printable(item.path)}\t{shown}", flush=True)
+    _fail_for_unreadable(errors)
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@click.option("--out", type=FILE, callback=new_file, help="Write the page to this file, not into the run folder.")
+def report(run: Path, out: Path | None) -> None:
+    """Make the page of a run anew.
+
+    RUN is the folder of a run. The page is made from its files alone, whether or not the training pictures are still
+    there, and says which of them are missing.
+    """
+    from frostline.results.pages.report import write_report
+    from frostline.results.record import read_run
+
+    record = read_run(run)
+    written = out or record.folder.report
+    write_report(record, written)
+    for line in record.missing:
+        print(f"note: {line}", file=sys.stderr)
+    print(written)
+
+
+@commands.command()
+@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=FILE, callback=new_file, help="Write the page to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def compare(folders: Sequence[Path], out: Path | None, as_json: bool) -> None:
+    """Compare runs on the same pictures.
+
+    Each RUN is measured against the first, on the pictures that all of them have: figures with intervals, McNemar's
+    test, the settings that differ, curves, and the pictures on which the runs disagree. It is a table here, and a page,
+    compare-NUMBER.html beside the first run, which replaces no other.
+    """
+    from frostline.results.comparison.comparison import compare_runs
+    from frostline.results.comparison.page import new_page, write_comparison_page
+    from frostline.results.record import read_run
+
+    comparison = compare_runs([read_run(folder) for folder in folders])
+    page = out or new_page(folders[0])
+    write_comparison_page(comparison, page)
+    if as_json:
+        print_json({"page": str(page), **comparison.to_dict()})
+    else:
+        print_comparison(comparison, page)
+
+
+@commands.command()
+@click.argument("folder", type=PATH, default=Path("runs"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def runs(folder: Path, as_json: bool) -> None:
+    """List the runs in a folder, best first.
+
+    FOLDER is where they are, by default runs. The best has the highest validation accuracy: to choose among runs by
+    their test accuracy would spend the test pictures. Runs that are not finished, or damaged, come last.
+    """
+    from frostline.results.listing import list_runs
+
+    found = list_runs(folder)
+    if as_json:
+        print_json({"folder": str(folder), "runs": [run.to_dict() for run in found]})
+    else:
+        print_runs(found, folder)
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@config_options("target_accuracy", "coverage")
+def threshold(run: Path, **options: Any) -> None:
+    """Set below which confidence a trained classifier is unsure.
+
+    RUN is the folder of a run. The threshold is chosen on its validation pictures; its report has a table of some.
+    Without an option, the classifier answers everything again.
+    """
+    config = TrainConfig.make(**{name: value for name, value in options.items() if value is not None})
+    from frostline.training.outcome import change_threshold
+
+    print_threshold(change_threshold(run, config))
 
 
 @commands.command()
@@ -320,10 +441,23 @@ def _lower_first(text: str) -> str:
 
 
 def _answer(item: "Prediction | UnreadablePictureError", classes: int) -> "Answer":
-    from frostline.model.classifier import Prediction
+    from frostline.model.prediction import Prediction
     from frostline.results.answers import Answer
 
-    path = os.fsencode(item.path).decode(errors="backslashreplace")
+    path = _printable(item.path)
     if isinstance(item, Prediction):
-        return Answer(path, tuple(item.top(classes)))
+        return Answer(path, item.answer, tuple(item.top(classes)), item.far)
     return Answer(path, error=item.reason)
+
+
+def _printable(path: str | Path) -> str:
+    """A path as text; bytes that are none are escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _fail_for_unreadable(errors: int) -> None:
+    """End with the exit code of `DataError` where pictures could not be read."""
+    if errors:
+        raise DataError(
+            f"{errors:,} {'picture' if errors == 1 else 'pictures'} could not be read; each is a row with its error"
+        )

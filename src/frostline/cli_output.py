@@ -11,6 +11,9 @@ from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from frostline.data.audit.audit import Audit
+    from frostline.results.comparison.comparison import Comparison
+    from frostline.results.figures import RunFigures
+    from frostline.results.listing import ListedRun
     from frostline.results.metrics import Metrics
     from frostline.training.folds import CrossValidation
     from frostline.training.run import Run
@@ -25,18 +28,45 @@ def print_run(run: "Run", *, as_json: bool) -> None:
         print_json({"folder": str(run.folder), **json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))})
         return
     print_metrics(run.metrics, _figures_of(run))
-    if run.test_metrics is not None:
-        print(f"{'val accuracy':<18}{run.val_metrics.accuracy:.4f}  ({run.val_metrics.pictures:,} pictures)")
-    for name in ("curves", "confusion_matrix", "misclassified"):
-        print(f"{name.replace('_', ' '):<18}{run.folder / name}.png")
+    if run.figures.test is not None:
+        print(f"{'val accuracy':<18}{run.figures.val.accuracy:.4f}  ({run.figures.val.pictures:,} pictures)")
+    for name, value in _trust(run.figures):
+        print(f"{name:<18}{value}")
+    print(f"{'report':<18}{run.folder / 'report.html'}")
     print(f"{'classifier':<18}{run.folder / 'classifier'}")
+
+
+def print_threshold(figures: "RunFigures") -> None:
+    """Print what a threshold for `unsure` comes to on each split."""
+    if figures.trust.unsure_below is None:
+        print("everything is answered")
+        return
+    print(f"{'unsure below':<18}{figures.trust.unsure_below:.4f}")
+    for split, trust in figures.trust.splits.items():
+        assert trust.answered is not None
+        right = "" if trust.answered.accuracy is None else f", {trust.answered.accuracy:.2%} of them right"
+        print(f"{split:<18}{trust.answered.coverage:.1%} answered{right}")
+
+
+def _trust(figures: "RunFigures") -> Iterator[tuple[str, str]]:
+    """Whether the probabilities can be believed, and what is left unsure."""
+    trust = figures.trust.splits[figures.figures_of]
+    yield "calibration error", f"{trust.after.error:.4f}  ({trust.before.error:.4f} before calibration)"
+    if trust.answered is not None:
+        right = "" if trust.answered.accuracy is None else f", {trust.answered.accuracy:.2%} of them right"
+        yield (
+            "answered",
+            f"{trust.answered.coverage:.1%} of the {figures.figures_of} pictures{right}; the rest is unsure",
+        )
 
 
 def _figures_of(run: "Run") -> str:
     pictures = counted(run.metrics)
-    if run.test_metrics is None:
+    if run.figures.test is None:
         return f"{pictures}, on which the epoch was chosen: there is no test split"
-    kept = f"epoch {run.best_epoch} of {run.history[-1].epoch}" if run.best_epoch else "the linear probe"
+    kept = (
+        f"epoch {run.figures.best_epoch} of {run.history[-1].epoch}" if run.figures.best_epoch else "the linear probe"
+    )
     return f"{pictures}, {kept}"
 
 
@@ -63,8 +93,8 @@ def print_metrics(metrics: "Metrics", pictures: str) -> None:
 
 def print_folds(result: "CrossValidation", *, as_json: bool) -> None:
     """Print what a cross-validation came to."""
-    summary = json.loads((result.folder / "summary.json").read_text(encoding="utf-8"))
     if as_json:
+        summary = json.loads((result.folder / "summary.json").read_text(encoding="utf-8"))
         print_json({"folder": str(result.folder), **summary})
         return
     for name, spread in result.spread.items():
@@ -105,6 +135,48 @@ def _kinds(audit: "Audit") -> Iterator[tuple[str, Sequence[int]]]:
         "outliers": [outlier.index for outlier in audit.outliers],
     }
     yield from ((name, indices) for name, indices in kinds.items() if indices)
+
+
+def print_comparison(comparison: "Comparison", page: Path) -> None:
+    """Print a table of figures and settings with a column for each run, what came out, and where the page is."""
+    from frostline.results.comparison.text import figure_rows, setting_rows, verdicts
+
+    table = Table("", *(Column(run.name, justify="right") for run in comparison.runs))
+    for row in (*figure_rows(comparison), *setting_rows(comparison)):
+        table.add_row(row.name, *row.cells)
+    print_table(table)
+    print()
+    for sentence in (*verdicts(comparison), *comparison.caveats):
+        print(sentence)
+    print(f"{'page':<18}{page}")
+
+
+def print_runs(runs: "Sequence[ListedRun]", folder: Path) -> None:
+    """Print a line for each run, in the order given."""
+    if not runs:
+        print(f"no runs in {folder}")
+        return
+    right = ("size", "val accuracy", "test accuracy", "epochs", "minutes")
+    table = Table("run", "dataset", "backbone", *(Column(name, justify="right") for name in right), "date", "")
+    for run in runs:
+        table.add_row(
+            run.name,
+            run.dataset,
+            run.backbone,
+            _cell(run.size, "{} px"),
+            _cell(run.val_accuracy, "{:.4f}"),
+            _cell(run.test_accuracy, "{:.4f}"),
+            _cell(run.epochs, "{}"),
+            _cell(run.seconds and run.seconds / 60, "{:.1f}"),
+            _cell(run.started and run.started[:16].replace("T", " "), "{}"),
+            run.problem,
+        )
+    print_table(table)
+
+
+def _cell(value: float | str | None, form: str) -> str:
+    """A value in a table; empty where there is none."""
+    return "" if value is None else form.format(value)
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -174,6 +174,23 @@ class TrainConfig(BaseModel):
         None, "Training", "Stop after this many epochs that are no better on the validation pictures.", ge=1
     )
 
+    target_accuracy: float | None = _option(
+        None,
+        "Answers",
+        "Accuracy wanted of what is answered: less confident pictures are answered unsure, by a threshold that the "
+        "validation pictures give.",
+        gt=0,
+        le=1,
+    )
+    coverage: float | None = _option(
+        None,
+        "Answers",
+        "Part of the pictures to be answered: the threshold for unsure that the same part of the validation pictures "
+        "passes.",
+        gt=0,
+        le=1,
+    )
+
     device: Literal["auto", "cpu", "cuda", "mps"] = _option("auto", "Machine", "Where to compute.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _option(
         "auto", "Machine", "Number format of training; auto is float32 on a CPU, bfloat16 on a GPU that has it."
@@ -202,6 +219,15 @@ class TrainConfig(BaseModel):
     )
     recipe: str | None = _option(None, "Run", "A named set of option values, which flags can change.")
     runs_dir: Path = _option(Path("runs"), "Run", "Folder in which the run's own folder is made.")
+    tensorboard: bool = _option(
+        False, "Run", "Write the figures of each epoch for TensorBoard too, with frostline[tensorboard]."
+    )
+    mlflow: bool = _option(
+        False,
+        "Run",
+        "Keep options and figures in MLflow too, with frostline[mlflow]: where MLFLOW_TRACKING_URI says, else in "
+        "mlflow.db in the working folder.",
+    )
 
     @field_serializer("cache_limit")
     def _size_as_number(self, value: ByteSize) -> int:

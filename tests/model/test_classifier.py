@@ -15,8 +15,9 @@ from frostline.data.decode import UnreadablePictureError
 from frostline.data.sources import load_dataset
 from frostline.errors import DataError, ModelError
 from frostline.model.backbone import load_backbone
-from frostline.model.classifier import ImageClassifier, Prediction
+from frostline.model.classifier import ImageClassifier
 from frostline.model.network import Architecture
+from frostline.model.prediction import Prediction
 from frostline.model.preprocessing import Preprocessing
 
 SIZE = 64

@@ -15,11 +15,11 @@ from frostline.data.pixels import digest_of, read_pixels
 from frostline.data.sources import load_dataset
 from frostline.data.splits import make_splits
 from frostline.results.history import EpochRecord
+from frostline.results.run_folder import RunFolder
 from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
 from frostline.training.int8 import Int8Cost, run_trunk_in_int8
 from frostline.training.run import Run, resume, train
-from frostline.training.run_folder import RunFolder
 from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches
 
 MakeConfig = Callable[..., TrainConfig]
@@ -34,7 +34,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[.
 
 @pytest.fixture(autouse=True)
 def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.training.run.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
 
 
 def build(dataset: Dataset, config: TrainConfig) -> Built:
@@ -144,6 +145,6 @@ def test_only_the_trunk_in_training_is_in_int8(
 ) -> None:
     exact = train(dataset, tiny_config(cache=False, runs_dir=tmp_path))
     assert [record.val_loss for record in exact.history] != [record.val_loss for record in whole.history]
-    assert not np.isclose(whole.val_metrics.loss, whole.history[whole.best_epoch - 1].val_loss, rtol=1e-5)
-    assert np.isclose(exact.val_metrics.loss, exact.history[exact.best_epoch - 1].val_loss, rtol=1e-3)
+    assert not np.isclose(whole.figures.val.loss, whole.history[whole.figures.best_epoch - 1].val_loss, rtol=1e-5)
+    assert np.isclose(exact.figures.val.loss, exact.history[exact.figures.best_epoch - 1].val_loss, rtol=1e-3)
     assert json.loads(RunFolder(exact.folder).metrics.read_text(encoding="utf-8"))["int8_trunk"] is None

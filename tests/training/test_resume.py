@@ -13,7 +13,7 @@ import pytest
 
 import frostline
 from frostline.config import TrainConfig
-from frostline.training.run_folder import RunFolder
+from frostline.results.run_folder import RunFolder
 
 TIMEOUT = 300.0
 """Seconds that a process may take to come to a point, on a machine that is busy with other things."""

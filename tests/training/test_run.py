@@ -15,12 +15,13 @@ from frostline.data.dataset import Dataset
 from frostline.data.splits import load_splits
 from frostline.errors import ConfigError, DataError, FrostlineError
 from frostline.model.classifier import ImageClassifier
+from frostline.results.figures import RunFigures
 from frostline.results.history import EpochRecord, load_history
-from frostline.results.metrics import Metrics, compute_metrics
+from frostline.results.metrics import compute_metrics
 from frostline.results.predictions import load_predictions
+from frostline.results.run_folder import RunFolder
 from frostline.training.cache import ActivationCache
 from frostline.training.run import Run, resume, train
-from frostline.training.run_folder import RunFolder
 
 MakeConfig = Callable[..., TrainConfig]
 CLASSES = {"apple": 20, "leaf": 20, "sky": 20}
@@ -28,7 +29,9 @@ CLASSES = {"apple": 20, "leaf": 20, "sky": 20}
 FILES = {
     *("config.yaml", "environment.json", "splits.csv", "history.csv", "metrics.json", "log.txt"),
     *("predictions/val.csv", "predictions/test.csv", "classifier/model.safetensors", "classifier/classifier.json"),
+    *("predictions/probe.csv", "classifier/training_features.safetensors", "classifier/README.md"),
     *("curves.png", "confusion_matrix.png", "misclassified.png", "checkpoint/last.safetensors"),
+    *("layers.csv", "check.json", "pictures.zip", "report.html"),
 }
 
 
@@ -60,36 +63,41 @@ def predictions_file(run: Run, split: str) -> Path:
 
 def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pictures, which take longer than a tiny training."""
-    monkeypatch.setattr("frostline.training.run.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
 
 
 def test_the_folder_holds_every_file(run: Run, place: Path) -> None:
     assert run.folder == place / "runs" / "photos-test_efficientnet-1"
     found = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
-    assert found == {*FILES, f"checkpoint/best-{run.best_epoch}.safetensors"}
+    assert found == {*FILES, f"checkpoint/best-{run.figures.best_epoch}.safetensors"}
     assert all((run.folder / name).stat().st_size > 0 for name in found)
 
 
 def test_what_the_files_say_is_what_the_run_says(run: Run) -> None:
     folder = RunFolder(run.folder)
     saved = folder.read_json(folder.metrics)
-    assert run.test_metrics is not None
-    assert Metrics.from_dict(saved["test"]) == run.test_metrics == run.metrics
-    assert Metrics.from_dict(saved["val"]) == run.val_metrics
+    assert run.figures.test is not None
+    assert RunFigures.load(folder.metrics) == run.figures
     assert (saved["figures_of"], saved["interrupted"], saved["epochs"]) == ("test", False, 3)
     assert tuple(load_history(folder.history)) == run.history
     assert TrainConfig.make(file=folder.config) == run.config
     log = folder.log.read_text(encoding="utf-8")
     assert all(f"epoch {epoch}/3" in log for epoch in (1, 2, 3))
     environment = folder.read_json(folder.environment)
-    assert environment["weights"] == {"description": "none: random weights", "sha256": None}
+    assert environment["weights"] == {
+        "description": "none: random weights",
+        "sha256": None,
+        "licence": None,
+        "repository": None,
+    }
 
 
 def test_figures_are_those_of_the_saved_predictions(run: Run) -> None:
-    for metrics in (run.val_metrics, run.metrics):
+    for metrics in (run.figures.val, run.metrics):
         predictions = load_predictions(predictions_file(run, metrics.split))
         assert compute_metrics(predictions, metrics.split) == metrics
-    assert run.history[run.best_epoch - 1].val_loss == pytest.approx(run.val_metrics.loss, rel=1e-3)
+    assert run.history[run.figures.best_epoch - 1].val_accuracy == run.figures.val.accuracy
 
 
 def test_the_classifier_predicts_what_the_run_says_of_the_test_files(run: Run, place: Path) -> None:
@@ -209,7 +217,7 @@ def test_unreadable_pictures_can_be_left_out_and_are_listed(
     assert all("not a picture" in row["reason"] for row in rows)
     assert "4 pictures cannot be read and are left out" in (made.folder / "log.txt").read_text()
     used = [path for name in ("val", "test") for path in load_predictions(predictions_file(made, name)).paths]
-    assert len(used) == sum(metrics.pictures for metrics in (made.val_metrics, made.metrics))
+    assert len(used) == sum(metrics.pictures for metrics in (made.figures.val, made.metrics))
     assert not any("text" in path for path in used)
 
 
@@ -233,8 +241,8 @@ def test_without_a_test_split_the_figures_are_those_of_validation(
     write_pictures(tmp_path / "photos" / "val", dict.fromkeys(CLASSES, 3), seed=1)
     config = tiny_config(epochs=1, test_fraction=0, runs_dir=tmp_path / "runs")
     made = train(frostline.load_dataset(tmp_path / "photos"), config)
-    assert made.test_metrics is None
-    assert made.metrics is made.val_metrics
+    assert made.figures.test is None
+    assert made.metrics is made.figures.val
     assert (made.metrics.split, made.metrics.pictures) == ("val", 9)
     folder = RunFolder(made.folder)
     saved = folder.read_json(folder.metrics)

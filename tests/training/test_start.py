@@ -15,9 +15,9 @@ from frostline.data.splits import make_splits
 from frostline.errors import ConfigError
 from frostline.results.history import EpochRecord
 from frostline.results.predictions import load_predictions
+from frostline.results.run_folder import RunFolder
 from frostline.training.fit import measure
 from frostline.training.run import resume, train
-from frostline.training.run_folder import RunFolder
 from frostline.training.setup import build_model, load_configured_backbone, make_batches
 from frostline.training.start import start_head
 
@@ -34,7 +34,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[.
 
 @pytest.fixture(autouse=True)
 def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.training.run.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
 
 
 @pytest.mark.parametrize("trainable", [0, 6])
@@ -59,9 +60,9 @@ def test_a_run_may_be_the_probe_alone(
 ) -> None:
     run = train(dataset, tiny_config(trainable_layers=trainable, epochs=0, runs_dir=tmp_path / "runs", **PROBE))
     assert [record.epoch for record in run.history] == [0]
-    assert run.best_epoch == 0
+    assert run.figures.best_epoch == 0
     assert run.metrics.accuracy > 0.5
-    assert run.val_metrics.accuracy == run.history[0].val_accuracy
+    assert run.figures.val.accuracy == run.history[0].val_accuracy
     log = RunFolder(run.folder).log.read_text(encoding="utf-8")
     assert "linear probe  loss " in log
 

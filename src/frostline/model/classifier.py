@@ -1,9 +1,9 @@
 """A trained classifier: preprocessing, network and class names in one object and in one folder."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from frostline import __version__
 from frostline.data.dataset import Dataset, Picture
@@ -22,8 +22,10 @@ from frostline.data.decode import UnreadablePictureError, decode_picture, list_u
 from frostline.errors import DataError, ModelError
 from frostline.files import atomic_write
 from frostline.model.engines import PatientEngine, TorchEngine
-from frostline.model.network import Architecture, build_network
+from frostline.model.network import Architecture, Network, WithFeatures, build_network
+from frostline.model.prediction import Prediction
 from frostline.model.preprocessing import Preprocessing
+from frostline.model.trust import Trust
 from frostline.progress import phase
 from frostline.results.predictions import Predictions
 
@@ -37,28 +39,16 @@ _WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the classifier says about one picture."""
+class Scores:
+    """What the network gives for the pictures of a dataset, before it is made probabilities."""
 
-    path: str
-    probabilities: NDArray[np.float32]
-    """Shape (classes,); sums to one."""
-    class_names: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.class_names[int(self.probabilities.argmax())]
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable class."""
-        return float(self.probabilities.max())
-
-    def top(self, count: int = 1) -> list[tuple[str, float]]:
-        """The `count` most probable classes with their probabilities, most probable first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(self.class_names[index], float(self.probabilities[index])) for index in order]
+    paths: tuple[str, ...]
+    targets: NDArray[np.int64]
+    """The classifier's index of each picture's class, shape (pictures,)."""
+    logits: NDArray[np.float32]
+    """Shape (pictures, classes)."""
+    distances: NDArray[np.float32] | None
+    """See `Trust.distances`, shape (pictures,)."""
 
 
 class ImageClassifier:
@@ -67,10 +57,11 @@ class ImageClassifier:
     def __init__(
         self,
         architecture: Architecture,
-        network: nn.Module,
+        network: Network,
         preprocessing: Preprocessing,
         class_names: Sequence[str],
         origin: dict[str, Any] | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self.architecture = architecture
         self.network = network.eval()
@@ -78,6 +69,8 @@ class ImageClassifier:
         self.class_names = tuple(class_names)
         self.origin = origin or {}
         """Where it comes from: pretrained weights, dataset."""
+        self.trust = trust or Trust()
+        """What is known of its answers from pictures that it was not trained on."""
 
     @property
     def device(self) -> torch.device:
@@ -95,7 +88,8 @@ class ImageClassifier:
 
     def probabilities(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
         """Class probabilities of decoded pictures of any size, shape (pictures, classes)."""
-        return self._probabilities([self.preprocessing.fit(picture) for picture in pictures], self.logits)
+        fitted = [self.preprocessing.fit(picture) for picture in pictures]
+        return self.trust.probabilities(self.logits(self._pixels(fitted)).cpu().numpy())
 
     def predict(self, pictures: Iterable[str | Path | Picture], batch_size: int = 32) -> list[Prediction]:
         """Classify picture files, or decoded pictures (uint8 RGB, (height, width, 3)), in the order given.
@@ -120,13 +114,13 @@ class ImageClassifier:
             for chunk in _chunks(pictures, batch_size):
                 fitted = list(pool.map(self._fit_or_error, chunk))
                 readable = [picture for picture in fitted if isinstance(picture, np.ndarray)]
-                rows = iter(self._probabilities(readable, engine) if readable else ())
+                answers = iter(self._answer(engine(self._pixels(readable)))) if readable else iter(())
                 for given, picture in zip(chunk, fitted, strict=True):
                     if isinstance(picture, UnreadablePictureError):
                         yield picture
                     else:
                         path = "" if isinstance(given, np.ndarray) else str(given)
-                        yield Prediction(path, next(rows), self.class_names)
+                        yield replace(next(answers), path=path)
 
     def predict_dataset(
         self, dataset: Dataset, indices: NDArray[np.int64], name: str = "predict", batch_size: int = 128
@@ -136,9 +130,21 @@ class ImageClassifier:
         The dataset's classes are matched by name. Raises `DataError` for a class that the classifier does not know, and
         one that lists every picture that cannot be read.
         """
+        return self.predictions_of(self.score_dataset(dataset, indices, name, batch_size))
+
+    def predictions_of(self, scores: Scores) -> Predictions:
+        """The probabilities that the classifier gives for scores of its own, by its `trust` as it is now."""
+        probabilities = self.trust.probabilities(scores.logits)
+        return Predictions(scores.paths, scores.targets, probabilities, self.class_names, scores.distances)
+
+    def score_dataset(
+        self, dataset: Dataset, indices: NDArray[np.int64], name: str = "predict", batch_size: int = 128
+    ) -> Scores:
+        """Run some of a dataset's pictures through the network; see `predict_dataset`."""
         targets = self._match_classes(dataset)[dataset.targets[indices]]
         engine = self._engine(expected=len(indices))
-        rows = [np.empty((0, len(self.class_names)), np.float32)]
+        logits = [np.empty((0, len(self.class_names)), np.float32)]
+        distances = [np.empty(0, np.float32)]
         unreadable: list[tuple[str, str]] = []
 
         def read(index: np.int64) -> Picture | UnreadablePictureError:
@@ -153,14 +159,17 @@ class ImageClassifier:
                 errors = [item for item in read_now if isinstance(item, UnreadablePictureError)]
                 unreadable += [(error.path, error.reason) for error in errors]
                 if not unreadable:
-                    rows.append(
-                        self._probabilities([item for item in read_now if isinstance(item, np.ndarray)], engine)
-                    )
+                    pixels = self._pixels([item for item in read_now if isinstance(item, np.ndarray)])
+                    features, of_batch = self._split(engine(pixels))
+                    logits.append(of_batch)
+                    if self.trust.training is not None:
+                        distances.append(self.trust.training.distances(features))
                 advance(len(chunk))
         if unreadable:
             raise DataError(list_unreadable(dataset.source, unreadable, "mend or remove them"))
         paths = tuple(dataset.samples[int(index)].path for index in indices)
-        return Predictions(paths, targets, np.concatenate(rows), self.class_names)
+        measured = np.concatenate(distances) if self.trust.training is not None else None
+        return Scores(paths, targets, np.concatenate(logits), measured)
 
     def save(self, folder: Path) -> None:
         """Write the classifier to a folder: `model.safetensors` and `classifier.json`."""
@@ -181,6 +190,7 @@ class ImageClassifier:
             "preprocessing": self.preprocessing.to_dict(),
             "class_names": list(self.class_names),
             "origin": self.origin,
+            "trust": self.trust.save(folder),
         }
         with atomic_write(folder / _DESCRIPTION) as file:
             json.dump(description, file, indent=2, ensure_ascii=False)
@@ -200,6 +210,7 @@ class ImageClassifier:
             )
             preprocessing = Preprocessing.from_dict(description["preprocessing"])
             class_names, origin = tuple(description["class_names"]), dict(description["origin"])
+            trust = Trust.load(description["trust"], folder)
             network = build_network(architecture, preprocessing.size, len(class_names))
         except (ModelError, KeyError, TypeError, ValueError) as error:
             raise _damaged(folder / _DESCRIPTION, error) from error
@@ -209,21 +220,36 @@ class ImageClassifier:
             raise _damaged(folder / _WEIGHTS, error) from error
         except RuntimeError as error:
             raise ModelError(f"{folder / _WEIGHTS} does not fit the network of {_DESCRIPTION} beside it") from error
-        return cls(architecture, network, preprocessing, class_names, origin)
+        return cls(architecture, network, preprocessing, class_names, origin, trust)
 
     def _engine(self, expected: int = 0) -> PatientEngine:
-        """Runs the network as it is now."""
+        """Runs the network as it is now, from pixels to what `_split` takes."""
         size = self.preprocessing.size
-        return PatientEngine(self.network, (3, size, size), self.device, expected)
+        return PatientEngine(WithFeatures(self.network), (3, size, size), self.device, expected)
 
-    def _probabilities(self, fitted: Sequence[Picture], logits_of: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
+    def _split(self, outputs: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features, (pictures, features), and logits, (pictures, classes), of what the engine gives."""
+        rows = outputs.cpu().numpy()
+        classes = len(self.class_names)
+        return rows[:, :-classes], rows[:, -classes:]
+
+    def _answer(self, outputs: Tensor) -> Iterator[Prediction]:
+        features, logits = self._split(outputs)
+        probabilities = self.trust.probabilities(logits)
+        unsure = self.trust.unsure(probabilities)
+        training = self.trust.training
+        distances = [None] * len(logits) if training is None else training.distances(features).tolist()
+        for row, is_unsure, distance in zip(probabilities, unsure.tolist(), distances, strict=True):
+            far = training is not None and distance > training.threshold
+            yield Prediction("", row, self.class_names, is_unsure, distance, far)
+
+    def _pixels(self, fitted: Sequence[Picture]) -> Tensor:
+        """Normalised pixels, float32 (N, 3, size, size), of fitted pictures."""
         sides = torch.tensor([len(picture) for picture in fitted])
         buffer = torch.zeros(len(fitted), int(sides.max()), int(sides.max()), 3, dtype=torch.uint8)
         for row, picture in zip(buffer, fitted, strict=True):
             row[: len(picture), : len(picture)] = torch.from_numpy(picture)
-        logits = logits_of(self.preprocessing(buffer.to(self.device), sides))
-        probabilities: NDArray[np.float32] = logits.softmax(1).cpu().numpy()
-        return probabilities
+        return self.preprocessing(buffer.to(self.device), sides)
 
     def _fit_or_error(self, picture: str | Path | Picture) -> Picture | UnreadablePictureError:
         try:

@@ -63,6 +63,8 @@ class FrozenBackbone:
     layers: tuple[Layer, ...]
     first_trainable: int
     """Index of the first layer above the frost line."""
+    trunk_layers: int
+    """How many layers the trunk has."""
     cut: str
     """Name of the graph's node whose output the trunk gives."""
     cut_position: int
@@ -111,11 +113,13 @@ def freeze_below(graph: LayerGraph, trainable_layers: TrainableLayers, batch_nor
     nodes = list(graph.graph.nodes)
     boundary = 0 if trainable_layers == "all" else _boundary(graph, first)
     cut = [position for position in graph.single_tensor_cuts() if position <= max(boundary - 1, 0)][-1]
+    positions = graph.positions
     return FrozenBackbone(
         _subgraph(graph.module, nodes, 0, cut),
         with_quick_depthwise(_subgraph(graph.module, nodes, cut, len(nodes) - 1)),
         graph.layers,
         first,
+        sum(positions[layer.node] <= cut for layer in graph.layers),
         nodes[cut].name,
         cut,
         frozen_norms,

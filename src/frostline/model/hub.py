@@ -43,6 +43,18 @@ def is_published(backbone: str) -> bool:
     return pretrained is not None and bool(pretrained.has_weights)
 
 
+def licence(backbone: str) -> str | None:
+    """The licence of a timm backbone's weights as timm names it, or None where it names none."""
+    pretrained = get_pretrained_cfg(backbone)
+    return None if pretrained is None else pretrained.license
+
+
+def repository(backbone: str) -> str | None:
+    """The hub's repository of a timm backbone's weights, or None where they lie elsewhere."""
+    pretrained = get_pretrained_cfg(backbone)
+    return None if pretrained is None or not pretrained.hf_hub_id else _repository(pretrained)[0]
+
+
 def fetch(backbone: str) -> Path:
     """The weights of a timm backbone from the cache, else downloaded into it; `HF_HUB_OFFLINE` is honoured.
 

@@ -1,10 +1,11 @@
-"""The layer table of a backbone, as `frostline layers` prints it."""
+"""The layer table of a backbone, as `frostline layers` prints it and a run keeps it."""
 
 from rich.table import Column, Table
 
 from frostline.model.backbone import load_backbone
-from frostline.model.frost_line import TrainableLayers, freeze_below
+from frostline.model.frost_line import FrozenBackbone, TrainableLayers, freeze_below
 from frostline.model.layers import trace_layers
+from frostline.results.record import LayerRow
 
 
 def layer_table(backbone: str, trainable_layers: TrainableLayers, size: int | None) -> Table:
@@ -13,8 +14,7 @@ def layer_table(backbone: str, trainable_layers: TrainableLayers, size: int | No
     The layers do not depend on the weights, so none are needed. Raises `ModelError` or `ConfigError`.
     """
     loaded = load_backbone(backbone, weights="none", size=size)
-    graph = trace_layers(loaded.module, loaded.size)
-    frozen = freeze_below(graph, trainable_layers, "adapt")
+    frozen = freeze_below(trace_layers(loaded.module, loaded.size), trainable_layers, "adapt")
     table = Table(
         Column("layer", justify="right"),
         "name",
@@ -23,22 +23,40 @@ def layer_table(backbone: str, trainable_layers: TrainableLayers, size: int | No
         Column("parameters", justify="right"),
         "",
         caption=(
-            f"the last {len(graph.layers) - frozen.first_trainable} of {len(graph.layers)} layers train: "
+            f"the last {len(frozen.layers) - frozen.first_trainable} of {len(frozen.layers)} layers train: "
             f"{frozen.trainable_parameters:,} parameters of the backbone; the trunk, frozen too, ends at {frozen.cut}"
         ),
         caption_justify="left",
     )
-    positions = graph.positions
-    below_cut = [layer.index for layer in graph.layers if positions[layer.node] <= frozen.cut_position]
-    for layer in graph.layers:
-        part = "trainable" if layer.index >= frozen.first_trainable else "frozen"
+    for row in layer_rows(frozen):
         table.add_row(
-            str(layer.index),
-            layer.name,
-            layer.operation,
-            "x".join(map(str, layer.output_shape)),
-            f"{layer.parameters:,}" if layer.parameters else "",
-            "trunk" if layer.index < len(below_cut) else part,
-            end_section=layer.index + 1 == len(below_cut),
+            str(row.index),
+            row.name,
+            row.operation,
+            row.output_shape,
+            f"{row.parameters:,}" if row.parameters else "",
+            row.part,
+            end_section=row.index + 1 == frozen.trunk_layers,
         )
     return table
+
+
+def layer_rows(frozen: FrozenBackbone) -> list[LayerRow]:
+    """The layers of a backbone, each with the part that it belongs to."""
+    return [
+        LayerRow(
+            index=layer.index,
+            name=layer.name,
+            operation=layer.operation,
+            output_shape="x".join(map(str, layer.output_shape)),
+            parameters=layer.parameters,
+            part=_part(layer.index, frozen),
+        )
+        for layer in frozen.layers
+    ]
+
+
+def _part(index: int, frozen: FrozenBackbone) -> str:
+    if index < frozen.trunk_layers:
+        return "trunk"
+    return "trainable" if index >= frozen.first_trainable else "frozen"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from frostline.model.backbone import Backbone, load_backbone
@@ -40,6 +41,19 @@ class Network(nn.Module):
         """See the class."""
         logits: Tensor = self.head(self.backbone(pixels))
         return logits
+
+
+class WithFeatures(nn.Module):
+    """A network that gives the features that its head sees, too: (N, features + classes), the logits last."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        features: Tensor = self.network.backbone(pixels)
+        return torch.cat((features, self.network.head(features)), 1)
 
 
 def build_network(architecture: Architecture, size: int, classes: int) -> Network:

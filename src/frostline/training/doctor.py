@@ -14,6 +14,7 @@ from frostline.data.audit.duplicates import DuplicateGroup, find_duplicates
 from frostline.data.audit.grouping import group_duplicates
 from frostline.data.audit.inspector import Inspector
 from frostline.data.audit.labels import Suspect, find_suspects
+from frostline.data.audit.neighbours import NEIGHBOURS, find_neighbours
 from frostline.data.audit.outliers import find_outliers
 from frostline.data.audit.pictures import PictureFacts, find_oddities
 from frostline.data.audit.thumbnails import Fingerprint
@@ -24,9 +25,9 @@ from frostline.errors import DataError
 from frostline.model.backbone import Backbone
 from frostline.model.engines import make_engine
 from frostline.progress import Stopwatch, phase, say
-from frostline.results.audit_page import write_audit_page
+from frostline.results.pages.audit import write_audit_page
+from frostline.results.run_folder import create_run_folder
 from frostline.training.out_of_fold import FOLDS, out_of_fold_probabilities
-from frostline.training.run_folder import create_run_folder
 from frostline.training.setup import build_model, keep_activations, load_configured_backbone, make_batches
 from frostline.training.start import features_of
 
@@ -43,11 +44,12 @@ def check(dataset: Dataset, config: TrainConfig) -> Audit:
     """
     clock = Stopwatch()
     seen = _see(dataset, config, clock)
-    groups = find_duplicates(seen.fingerprints, seen.features)
+    neighbours = find_neighbours(seen.features, NEIGHBOURS)
+    groups = find_duplicates(seen.fingerprints, seen.features, neighbours)
     clock.lap("duplicates")
     suspects, unchecked = _find_suspects(seen.features, dataset.targets[seen.readable], groups, config.seed)
     clock.lap("labels")
-    outliers = find_outliers(seen.features)
+    outliers = find_outliers(seen.features, neighbours)
     clock.lap("outliers")
     return Audit(
         dataset=dataset,

@@ -14,10 +14,10 @@ from frostline.errors import ConfigError
 from frostline.files import atomic_write
 from frostline.progress import say
 from frostline.results.metrics import Metrics, compute_metrics
-from frostline.results.predictions import Predictions, load_predictions, save_predictions
+from frostline.results.predictions import Predictions, join_predictions, load_predictions, save_predictions
+from frostline.results.run_folder import create_run_folder
 from frostline.training.doctor import keep_duplicates_together
 from frostline.training.run import OnEpoch, Run, train
-from frostline.training.run_folder import create_run_folder
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
 """Metrics whose mean and deviation over the folds are given."""
@@ -65,21 +65,18 @@ def cross_validate(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch |
         runs.append(train(dataset, each, splits=splits, on_epoch=on_epoch))
         if runs[-1].interrupted:
             raise KeyboardInterrupt
-    predictions = _join([load_predictions(run.folder / "predictions" / "test.csv") for run in runs], dataset)
+    of_folds = [load_predictions(run.folder / "predictions" / "test.csv") for run in runs]
+    predictions = _in_order(join_predictions(of_folds), dataset)
     save_predictions(predictions, folder / "predictions.csv")
     result = CrossValidation(folder, tuple(runs), compute_metrics(predictions, "all"), _spread(runs))
     _save_summary(result)
     return result
 
 
-def _join(parts: Sequence[Predictions], dataset: Dataset) -> Predictions:
-    """The predictions of all folds, in the order of the dataset."""
-    paths = [path for part in parts for path in part.paths]
+def _in_order(predictions: Predictions, dataset: Dataset) -> Predictions:
+    """The predictions in the order of the dataset."""
     place = {sample.path: index for index, sample in enumerate(dataset.samples)}
-    order = np.argsort([place[path] for path in paths])
-    targets = np.concatenate([part.targets for part in parts])[order]
-    probabilities = np.concatenate([part.probabilities for part in parts])[order]
-    return Predictions(tuple(paths[index] for index in order), targets, probabilities, parts[0].class_names)
+    return predictions.take(np.argsort([place[path] for path in predictions.paths]))
 
 
 def _spread(runs: Sequence[Run]) -> dict[str, Spread]:

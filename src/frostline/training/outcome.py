@@ -1,50 +1,190 @@
-"""What a run says about itself when training is over: predictions, figures and pictures."""
+"""What a run says about itself when training is over: predictions, figures, pictures and report."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from frostline.data.dataset import Dataset, Picture, SplitName
+from frostline.config import TrainConfig
+from frostline.data.dataset import Dataset, SplitName
 from frostline.data.splits import Splits
-from frostline.model.classifier import ImageClassifier
-from frostline.results.confusion import plot_confusion_matrix
-from frostline.results.gallery import plot_misclassified
-from frostline.results.history import EpochRecord
-from frostline.results.metrics import Metrics, compute_metrics
-from frostline.results.plots import plot_curves
-from frostline.results.predictions import Predictions, save_predictions
-from frostline.training.run_folder import RunFolder
+from frostline.errors import DataError
+from frostline.model.classifier import ImageClassifier, Scores
+from frostline.progress import Stopwatch
+from frostline.results.calibration import Answered, Scaling, measure_answered, measure_calibration
+from frostline.results.figures import Baseline, RunFigures, SplitTrust, TrustFigures
+from frostline.results.metrics import accuracy_interval, compute_metrics
+from frostline.results.pages.model_card import write_model_card
+from frostline.results.pages.report import write_report
+from frostline.results.predictions import Predictions, load_predictions, save_predictions
+from frostline.results.record import read_run
+from frostline.results.run_folder import RunFolder
+from frostline.training.batches import ActivationBatches
+from frostline.training.calibrate import calibrate, choose_threshold, require_one_threshold
+from frostline.training.fit import Fitted
+from frostline.training.int8 import Int8Cost
+from frostline.training.setup import Model
+from frostline.training.showcase import draw_pictures
 
 
-def evaluate_splits(
-    classifier: ImageClassifier, dataset: Dataset, splits: Splits, folder: RunFolder
-) -> dict[SplitName, Predictions]:
-    """Predict the validation and test pictures from their files, as a user would, and save the predictions."""
-    folder.predictions.mkdir(exist_ok=True)
-    held_out: dict[SplitName, NDArray[np.int64]] = {"val": splits.val, "test": splits.test}
-    found: dict[SplitName, Predictions] = {}
-    for name, indices in held_out.items():
-        if len(indices):
-            found[name] = classifier.predict_dataset(dataset, indices, f"predict {name}")
-            save_predictions(found[name], folder.predictions / f"{name}.csv")
-    return found
+@dataclass(frozen=True)
+class Trained:
+    """A run whose training is over."""
+
+    folder: RunFolder
+    config: TrainConfig
+    dataset: Dataset
+    splits: Splits
+    model: Model
+    batches: ActivationBatches
+    fitted: Fitted
 
 
-def measure_splits(predictions: Mapping[SplitName, Predictions]) -> dict[SplitName, Metrics]:
-    """The figures of every split that was predicted."""
-    return {name: compute_metrics(found, name) for name, found in predictions.items()}
+def headline_of(splits: Splits) -> SplitName:
+    """The split that a run's figures are of: the test pictures, where there are any."""
+    return "test" if len(splits.test) else "val"
 
 
-def draw_pictures(
-    folder: RunFolder, dataset: Dataset, history: Sequence[EpochRecord], predictions: Predictions, metrics: Metrics
-) -> None:
-    """Draw the curves, the confusion matrix and the most confident mistakes."""
-    index_of = {sample.path: index for index, sample in enumerate(dataset.samples)}
+def finish(
+    trained: Trained, clock: Stopwatch, planned_seconds: Mapping[str, float] | None, int8_cost: Int8Cost | None
+) -> RunFigures:
+    """Predict, measure and draw, and leave it all in the run folder."""
+    folder, classifier = trained.folder, trained.model.classifier
+    scores = _predict_held_out(trained)
+    clock.lap("evaluate")
+    headline = headline_of(trained.splits)
+    shown = classifier.predictions_of(scores[headline])
+    draw_pictures(folder, trained.dataset, classifier, trained.fitted.history, shown, compute_metrics(shown, headline))
+    clock.lap("draw")
+    figures = _measure(trained, scores, clock.seconds, planned_seconds, int8_cost)
+    figures.save(folder.metrics)
+    _write_pages(folder)
+    return figures
 
-    def read(path: str) -> Picture:
-        return dataset.picture(index_of[path], min_side=320)
 
-    plot_curves(history, folder.picture("curves"))
-    plot_confusion_matrix(metrics, folder.picture("confusion_matrix"))
-    plot_misclassified(predictions, read, folder.picture("misclassified"))
+def change_threshold(path: Path, config: TrainConfig) -> RunFigures:
+    """Set the threshold for `unsure` of a finished run by `target_accuracy` or `coverage` of these options, or none.
+
+    It is chosen on the run's own predictions of its validation pictures; no picture is read. Classifier, figures,
+    options, report and model card are written anew. Raises `ConfigError` or `DataError` where the run is not whole.
+    """
+    require_one_threshold(config)
+    record = read_run(path)
+    if record.missing or record.figures is None or record.config is None:
+        raise DataError(f"{path} is not a whole run, so its threshold cannot be changed: {'; '.join(record.missing)}")
+    folder, classifier = record.folder, ImageClassifier.load(path)
+    threshold = choose_threshold(record.predictions["val"], config)
+    classifier.trust = replace(classifier.trust, unsure_below=threshold)
+    splits = {
+        name: replace(of_split, answered=_answered(threshold, record.predictions[name]))
+        for name, of_split in record.figures.trust.splits.items()
+    }
+    figures = replace(record.figures, trust=replace(record.figures.trust, unsure_below=threshold, splits=splits))
+    wanted = {"target_accuracy": config.target_accuracy, "coverage": config.coverage}
+    record.config.model_copy(update=wanted).save(folder.config)
+    classifier.save(folder.classifier)
+    figures.save(folder.metrics)
+    _write_pages(folder)
+    return figures
+
+
+def _write_pages(folder: RunFolder) -> None:
+    """Write what is made from the other files of a run."""
+    record = read_run(folder.path)
+    write_report(record, folder.report)
+    write_model_card(record, folder.classifier / "README.md")
+
+
+def _predict_held_out(trained: Trained) -> dict[SplitName, Scores]:
+    """Predict the validation and test pictures from their files, as a user would, and save the predictions.
+
+    The classifier is calibrated on the validation pictures, and saved, before it sees the test pictures.
+    """
+    classifier, dataset, splits = trained.model.classifier, trained.dataset, trained.splits
+    scores: dict[SplitName, Scores] = {
+        "val": calibrate(trained.model, trained.batches, dataset, splits.val, trained.config)
+    }
+    classifier.save(trained.folder.classifier)
+    if len(splits.test):
+        scores["test"] = classifier.score_dataset(dataset, splits.test, "predict test")
+    trained.folder.predictions.mkdir(exist_ok=True)
+    for name, found in scores.items():
+        save_predictions(classifier.predictions_of(found), trained.folder.predictions / f"{name}.csv")
+    return scores
+
+
+def _measure(
+    trained: Trained,
+    scores: Mapping[SplitName, Scores],
+    seconds: Mapping[str, float],
+    planned_seconds: Mapping[str, float] | None,
+    int8_cost: Int8Cost | None,
+) -> RunFigures:
+    dataset, model, fitted = trained.dataset, trained.model, trained.fitted
+    predictions = {name: model.classifier.predictions_of(found) for name, found in scores.items()}
+    metrics = {name: compute_metrics(found, name) for name, found in predictions.items()}
+    counts = np.bincount(dataset.targets[trained.splits.train], minlength=len(dataset.class_names))
+    headline = headline_of(trained.splits)
+    return RunFigures(
+        figures_of=headline,
+        val=metrics["val"],
+        test=metrics.get("test"),
+        class_names=dataset.class_names,
+        train_counts=tuple(counts.tolist()),
+        majority=_measure_majority(predictions[headline], counts.tolist()),
+        probe=_measure_probe(trained.folder.probe_predictions),
+        trust=measure_trust(model.classifier, scores),
+        best_epoch=fitted.best_epoch,
+        epochs=fitted.history[-1].epoch,
+        interrupted=fitted.interrupted,
+        layers=len(model.frozen.layers),
+        trained_layers=len(model.frozen.layers) - model.frozen.first_trainable,
+        trainable_parameters={
+            "backbone": model.frozen.trainable_parameters,
+            "head": sum(parameter.numel() for parameter in model.tail.head.parameters()),
+        },
+        seconds=dict(seconds),
+        planned_seconds=planned_seconds,
+        int8_trunk=None if int8_cost is None else asdict(int8_cost),
+    )
+
+
+def measure_trust(classifier: ImageClassifier, scores: Mapping[SplitName, Scores]) -> TrustFigures:
+    """What the classifier knows of its answers, and what that does to each split."""
+    trust = classifier.trust
+    assert trust.training is not None
+    splits: dict[SplitName, SplitTrust] = {}
+    for name, of_split in scores.items():
+        assert of_split.distances is not None
+        found = classifier.predictions_of(of_split)
+        raw = found.with_probabilities(Scaling().probabilities(of_split.logits))
+        splits[name] = SplitTrust(
+            before=measure_calibration(raw),
+            after=measure_calibration(found),
+            answered=_answered(trust.unsure_below, found),
+            far=float((of_split.distances > trust.training.threshold).mean()),
+        )
+    return TrustFigures(trust.scaling, trust.unsure_below, trust.training.threshold, splits)
+
+
+def _answered(threshold: float | None, predictions: Predictions) -> Answered | None:
+    return None if threshold is None else measure_answered(predictions, threshold)
+
+
+def _measure_majority(predictions: Predictions, train_counts: Sequence[int]) -> Baseline:
+    """How often the largest class of the training pictures would be right."""
+    right = int((predictions.targets == int(np.argmax(train_counts))).sum())
+    return _baseline(right, len(predictions))
+
+
+def _measure_probe(path: Path) -> Baseline | None:
+    """How good the linear probe is; None where it was not predicted, since it is the classifier itself."""
+    if not path.exists():
+        return None
+    probe = load_predictions(path)
+    return _baseline(int((probe.labels == probe.targets).sum()), len(probe))
+
+
+def _baseline(right: int, pictures: int) -> Baseline:
+    return Baseline(right / pictures, *accuracy_interval(right, pictures))

@@ -12,6 +12,8 @@ from frostline.errors import ConfigError
 from frostline.model.backbone import native_input
 from frostline.model.frost_line import TRAINABLE_SHARE
 from frostline.model.layers import trace_layers
+from frostline.training.baseline import BASELINE_PICTURES
+from frostline.training.calibrate import TRAINING_PICTURES
 from frostline.training.defaults import MOST_EPOCHS, default_size
 from frostline.training.rates import Rates, measure_rates
 from frostline.training.setup import choose_augmentation, load_configured_backbone
@@ -71,6 +73,11 @@ class Plan:
     def end_of_training(self) -> float:
         """When training is to end, on the same clock, so that time is left for what follows it."""
         return self.deadline - self.seconds["evaluate"] - self.seconds["draw"]
+
+    @property
+    def rounded_seconds(self) -> dict[str, float]:
+        """`seconds` as a run's `seconds` are."""
+        return {name: round(seconds, 3) for name, seconds in self.seconds.items()}
 
     def fitting_epochs(self) -> int:
         """How many epochs fit into the time that is left for training now, at least one and at most `most_epochs`."""
@@ -145,12 +152,16 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     each_epoch = 0.0 if kept else train / rates.trunk
     epoch_seconds = each_epoch + train / rates.train + val / rates.body
     probed = min(train, PROBE_PICTURES) if config.starts_with_probe else 0
+    passes = 1 / rates.decode + 1 / rates.trunk + 1 / rates.body
+    own_probe = 0 if config.starts_with_probe else min(train, BASELINE_PICTURES)
+    baseline = (test or val) * passes + own_probe * (1 / rates.trunk + 1 / rates.body + 1 / rates.probe)
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
         "trunk": ((max(views, 1) * train if kept else probed) + val) / rates.trunk,
         **({"probe": (probed + val) / rates.body + probed / rates.probe} if probed else {}),
+        **({"baseline": rates.setup_seconds + baseline} if epochs else {}),
         "train": epochs * epoch_seconds,
-        "evaluate": rates.setup_seconds + (val + test) * (1 / rates.decode + 1 / rates.trunk + 1 / rates.body),
+        "evaluate": rates.setup_seconds + (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body,
         "draw": _DRAW_SECONDS,
     }
     return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds, most_epochs=epochs)

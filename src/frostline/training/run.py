@@ -4,7 +4,7 @@ import csv
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,33 @@ import torch
 
 from frostline.config import TrainConfig
 from frostline.data.audit.short import short_check
-from frostline.data.dataset import Dataset, SplitName
+from frostline.data.dataset import Dataset
 from frostline.data.pixels import Pixels, Unreadable, read_pixels
 from frostline.data.sources import load_configured_dataset
 from frostline.data.splits import Splits, load_splits, make_splits, require_trainable, save_splits
 from frostline.errors import ConfigError, ModelError
 from frostline.files import atomic_write
 from frostline.model.backbone import Backbone
+from frostline.model.layer_table import layer_rows
 from frostline.progress import Stopwatch, log_to, say
+from frostline.results.figures import RunFigures
 from frostline.results.history import EpochRecord, save_history
 from frostline.results.metrics import Metrics
-from frostline.training.batches import Batches
+from frostline.results.predictions import save_predictions
+from frostline.results.record import save_layers, save_notes
+from frostline.results.run_folder import RunFolder, create_run_folder, open_run_folder
+from frostline.training.baseline import predict_baseline
+from frostline.training.batches import ActivationBatches
+from frostline.training.calibrate import require_one_threshold
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.defaults import epochs_of, learning_rate_of
 from frostline.training.doctor import keep_duplicates_together
-from frostline.training.fit import Fitted, Stage, fit
-from frostline.training.int8 import Int8Cost, run_trunk_in_int8
-from frostline.training.outcome import draw_pictures, evaluate_splits, measure_splits
+from frostline.training.environment import describe_environment
+from frostline.training.fit import Stage, fit
+from frostline.training.int8 import run_trunk_in_int8
+from frostline.training.loggers import final_figures, open_loggers, require_loggers
+from frostline.training.outcome import Trained, finish, headline_of
 from frostline.training.plan import Plan, make_plan
-from frostline.training.run_folder import RunFolder, create_run_folder, describe_environment, open_run_folder
 from frostline.training.setup import (
     Model,
     build_model,
@@ -52,17 +60,17 @@ class Run:
     folder: Path
     config: TrainConfig
     history: tuple[EpochRecord, ...]
-    best_epoch: int
-    val_metrics: Metrics
-    test_metrics: Metrics | None
-    seconds: dict[str, float]
-    """Time spent on each phase."""
-    interrupted: bool
+    figures: RunFigures
 
     @property
     def metrics(self) -> Metrics:
         """The test figures; without a test split, those of validation, on which the epoch was chosen."""
-        return self.test_metrics or self.val_metrics
+        return self.figures.headline
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the training."""
+        return self.figures.interrupted
 
 
 def train(
@@ -76,6 +84,8 @@ def train(
     before training where options, pictures or backbone are wrong; no folder is left then.
     """
     require_start(config)
+    require_one_threshold(config)
+    require_loggers(config)
     deadline = None if config.time_limit is None else time.monotonic() + config.time_limit.total_seconds()
     if config.folds is not None:
         raise ConfigError("one training has no folds: leave out folds, or call cross_validate")
@@ -88,12 +98,12 @@ def train(
         plan = make_plan(dataset, splits, config, deadline)
         say(f"plan: {plan}")
         config = plan.config
+    chosen = config
     backbone, config = load_configured_backbone(dataset, config)
     config = _repeatable(config, dataset, splits)
     folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
     try:
-        weights = {"description": backbone.weights.description, "sha256": backbone.weights.sha256}
-        folder.write_json(folder.environment, {**describe_environment(), "weights": weights})
+        folder.write_json(folder.environment, describe_environment(dataset, backbone, chosen))
         save_splits(splits, dataset, folder.splits)
         config.save(folder.config)  # last: a folder that has it has all that resuming needs
         with log_to(folder.log):
@@ -136,6 +146,7 @@ def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
     if folder.metrics.exists() and not folder.read_json(folder.metrics)["interrupted"]:
         raise ConfigError(f"{path} is finished, nothing is left to resume; repeat it with --config {folder.config}")
     config = TrainConfig.make(file=folder.config)
+    require_loggers(config, folder)
     dataset = load_configured_dataset(config)
     splits = load_splits(folder.splits, dataset)
     backbone, config = load_configured_backbone(dataset, config)
@@ -171,6 +182,7 @@ def _run(
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model, config)
+    save_layers(layer_rows(model.frozen), folder.layers)
     batches = make_batches(model, dataset, pixels, splits, config)
     int8_cost = None
     if config.trunk_precision == "int8":
@@ -182,33 +194,40 @@ def _run(
     if config.starts_with_probe and not folder.checkpoint.exists():
         start = start_head(model, batches, stage.class_weights)
         clock.lap("probe")
+    if stage.epochs and not folder.checkpoint.exists():
+        _keep_baseline(folder, model, batches, dataset, splits, config)
+        clock.lap("baseline")
     if plan is not None and stage.epochs and (epochs := plan.fitting_epochs()) != stage.epochs:
         config, stage = _change_epochs(folder, config, stage, epochs)
-    fitted = _fit(folder, model, batches, stage, on_epoch, start, plan.end_of_training if plan else None)
-    clock.lap("train")
+    with open_loggers(config, folder) as loggers:
+        observe = _observer(
+            folder, stage, [*(logger.epoch for logger in loggers), *([] if on_epoch is None else [on_epoch])]
+        )
+        deadline = plan.end_of_training if plan else None
+        fitted = fit(model.tail, batches, stage, Checkpoints(folder.checkpoint), observe, start, deadline)
+        save_history(fitted.history, folder.history)
+        clock.lap("train")
+        if fitted.interrupted:
+            say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
+        trained = Trained(folder, config, dataset, splits, model, batches, fitted)
+        figures = finish(trained, clock, None if plan is None else plan.rounded_seconds, int8_cost)
+        for logger in loggers:
+            logger.finish(final_figures(figures.best_epoch, figures.test))
+    return Run(folder.path, config, fitted.history, figures)
 
-    if fitted.interrupted:
-        say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
-    model.classifier.save(folder.classifier)
-    predictions = evaluate_splits(model.classifier, dataset, splits, folder)
-    metrics = measure_splits(predictions)
-    clock.lap("evaluate")
 
-    headline: SplitName = "test" if "test" in metrics else "val"
-    draw_pictures(folder, dataset, fitted.history, predictions[headline], metrics[headline])
-    clock.lap("draw")
-    run = Run(
-        folder.path,
-        config,
-        fitted.history,
-        fitted.best_epoch,
-        metrics["val"],
-        metrics.get("test"),
-        clock.seconds,
-        fitted.interrupted,
-    )
-    _save_metrics(folder, run, model, plan, int8_cost)
-    return run
+def _keep_baseline(
+    folder: RunFolder,
+    model: Model,
+    batches: ActivationBatches,
+    dataset: Dataset,
+    splits: Splits,
+    config: TrainConfig,
+) -> None:
+    """Predict what the figures will be of by the linear probe, before any training."""
+    folder.predictions.mkdir(exist_ok=True)
+    indices = getattr(splits, headline_of(splits))
+    save_predictions(predict_baseline(model, batches, dataset, indices, config), folder.probe_predictions)
 
 
 def _read_pictures(
@@ -224,8 +243,10 @@ def _read_pictures(
         save_splits(splits, dataset, folder.splits)
         require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
     if config.check:
-        for line in short_check(dataset, splits, pixels):
+        notes = short_check(dataset, splits, pixels)
+        for line in notes:
             say(f"note: {line}")
+        save_notes(notes, folder.check)
     return pixels, splits
 
 
@@ -238,17 +259,9 @@ def _change_epochs(folder: RunFolder, config: TrainConfig, stage: Stage, epochs:
     return config, replace(stage, epochs=epochs)
 
 
-def _fit(
-    folder: RunFolder,
-    model: Model,
-    batches: Batches,
-    stage: Stage,
-    on_epoch: OnEpoch | None,
-    start: EpochRecord | None,
-    deadline: float | None,
-) -> Fitted:
-    checkpoints = Checkpoints(folder.checkpoint)
-    history = checkpoints.history()
+def _observer(folder: RunFolder, stage: Stage, others: Sequence[OnEpoch]) -> OnEpoch:
+    """What is told of every epoch: it keeps the history, says how it went, and tells the others."""
+    history = Checkpoints(folder.checkpoint).history()
 
     def observe(record: EpochRecord) -> None:
         history.append(record)
@@ -260,12 +273,10 @@ def _fit(
             f"val loss {record.val_loss:.4f}  val accuracy {record.val_accuracy:.4f}  "
             f"{record.pictures_per_second:,.0f} pictures/s  {record.seconds:.1f} s"
         )
-        if on_epoch is not None:
-            on_epoch(record)
+        for other in others:
+            other(record)
 
-    fitted = fit(model.tail, batches, stage, checkpoints, observe, start, deadline)
-    save_history(fitted.history, folder.history)
-    return fitted
+    return observe
 
 
 def _describe(
@@ -296,22 +307,3 @@ def _record_unreadable(unreadable: Sequence[Unreadable], folder: RunFolder) -> N
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "reason"])
         writer.writerows([item.path, item.reason] for item in unreadable)
-
-
-def _save_metrics(folder: RunFolder, run: Run, model: Model, plan: Plan | None, int8_cost: Int8Cost | None) -> None:
-    values = {
-        "figures_of": run.metrics.split,
-        "test": run.test_metrics.to_dict() if run.test_metrics else None,
-        "val": run.val_metrics.to_dict(),
-        "best_epoch": run.best_epoch,
-        "epochs": run.history[-1].epoch,
-        "interrupted": run.interrupted,
-        "trainable_parameters": {
-            "backbone": model.frozen.trainable_parameters,
-            "head": sum(parameter.numel() for parameter in model.tail.head.parameters()),
-        },
-        "seconds": run.seconds,
-        "planned_seconds": plan and {name: round(seconds, 3) for name, seconds in plan.seconds.items()},
-        "int8_trunk": int8_cost and asdict(int8_cost),
-    }
-    folder.write_json(folder.metrics, values)

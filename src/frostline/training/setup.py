@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.config import TrainConfig
-from frostline.data.audit.classes import listed
 from frostline.data.dataset import Dataset
 from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
+from frostline.errors import some_of
 from frostline.model.backbone import Backbone, load_backbone
 from frostline.model.classifier import ImageClassifier
 from frostline.model.depths import with_features
@@ -152,12 +152,12 @@ def describe_balance(dataset: Dataset, splits: Splits, config: TrainConfig) -> I
     if config.class_weights == "balanced":
         weights = balanced_weights(targets, len(names))
         of_classes = [f"{name} {weight:.3g}" for name, weight in zip(names, weights.tolist(), strict=True)]
-        yield f"class weights: {listed(of_classes)}"
+        yield f"class weights: {some_of(of_classes)}"
     if config.sampling == "balanced":
         counts = np.bincount(targets, minlength=len(names))
         share = len(targets) / len(names)
         times = [f"{name} {share / count:.3g}" for name, count in zip(names, counts, strict=True)]
-        yield f"balanced sampling; times that an epoch sees each picture: {listed(times)}"
+        yield f"balanced sampling; times that an epoch sees each picture: {some_of(times)}"
 
 
 def balanced_weights(targets: NDArray[np.int64], classes: int) -> Tensor:

@@ -33,12 +33,8 @@ def require_start(config: TrainConfig) -> None:
 def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Tensor | None) -> EpochRecord:
     """Set the head to the linear probe of the plain pictures' features; returns its figures, as those of epoch 0."""
     started = time.monotonic()
-    train = batches.train_indices
-    if len(train) > PROBE_PICTURES:
-        train = np.random.default_rng(batches.seed).choice(train, PROBE_PICTURES, replace=False)
-    train = np.sort(train)
-    shape = tuple(batches.activations.read(train[:1], 0).shape[1:])
-    body = make_engine(model.frozen.body, shape, model.device)
+    train = some_training_pictures(batches, PROBE_PICTURES)
+    body = body_engine(model, batches)
     with phase("features", len(train) + batches.val_pictures) as advance:
         features = features_of(body, batches, train, advance)
         val_features = features_of(body, batches, batches.val_indices, advance)
@@ -57,6 +53,20 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
         seconds=seconds,
         pictures_per_second=len(train) / max(seconds, 1e-9),
     )
+
+
+def some_training_pictures(batches: ActivationBatches, most: int) -> NDArray[np.int64]:
+    """Training pictures by their index in the dataset, sorted: all of them, or a sample where there are more."""
+    train = batches.train_indices
+    if len(train) > most:
+        train = np.random.default_rng(batches.seed).choice(train, most, replace=False)
+    return np.sort(train)
+
+
+def body_engine(model: Model, batches: ActivationBatches) -> Engine:
+    """Runs the backbone above the cut as it is now, from activations to pooled features."""
+    shape = tuple(batches.activations.read(batches.train_indices[:1], 0).shape[1:])
+    return make_engine(model.frozen.body, shape, model.device)
 
 
 def features_of(

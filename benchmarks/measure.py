@@ -44,6 +44,8 @@ class Finished:
     """From its start to its end, Python and imports included."""
     peak_bytes: int
     """Largest memory of the process and its children together, shared pages counted once."""
+    peak_own_bytes: int
+    """The same without the pages of files, which the system takes back when it needs room."""
     output: str
     """What it printed on standard output."""
 
@@ -54,6 +56,7 @@ class FrostlineRun:
 
     seconds: float
     peak_bytes: int
+    peak_own_bytes: int
     config: dict[str, Any]
     """Every option."""
     metrics: dict[str, Any]
@@ -77,6 +80,7 @@ def run_frostline(*arguments: object) -> FrostlineRun:
         return FrostlineRun(
             round(finished.seconds, 2),
             finished.peak_bytes,
+            finished.peak_own_bytes,
             yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")),
             json.loads((run / "metrics.json").read_text(encoding="utf-8")),
             history,
@@ -94,20 +98,21 @@ def watch(command: Sequence[str], folder: Path, **environment: str) -> Finished:
     seconds = time.perf_counter() - started
     if process.returncode:
         raise FailedError(f"{' '.join(command)} ended with exit code {process.returncode}")
-    return Finished(seconds, max(peak), output)
+    return Finished(seconds, *peak, output)
 
 
 @contextmanager
 def _peak_memory(pid: int) -> Iterator[list[int]]:
-    """Watch the memory of a process and its children; gives a list whose one item is the most that was seen."""
-    peak = [0]
+    """Watch the memory of a process and its children; gives the most that was seen, and that without files."""
+    peak = [0, 0]
     stop = threading.Event()
 
     def look() -> None:
         pause = _POLL_SECONDS
         while not stop.wait(pause):
             began = time.thread_time()
-            peak[0] = max(peak[0], sum(map(_proportional_bytes, _family(pid))))
+            seen = [_proportional_bytes(each) for each in _family(pid)]
+            peak[:] = [max(before, sum(now)) for before, now in zip(peak, zip(*seen, strict=True), strict=True)]
             pause = max(_POLL_SECONDS, (time.thread_time() - began) / _POLL_SHARE)
 
     watcher = threading.Thread(target=look)
@@ -130,13 +135,14 @@ def _family(pid: int) -> Iterator[int]:
             yield from _family(child)
 
 
-def _proportional_bytes(pid: int) -> int:
-    """Memory of one process, pages that it shares counted by their share; 0 when it is gone."""
+def _proportional_bytes(pid: int) -> tuple[int, int]:
+    """Memory of one process, and that without files, pages that it shares counted by their share; 0 when it is gone."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        return 0, 0
+    sizes = {name: int(size.split()[0]) * 1024 for name, _, size in (line.partition(":") for line in lines[1:])}
+    return sizes["Pss"], sizes["Pss"] - sizes["Pss_File"]
 
 
 def machine() -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from measure import RESULTS, Results, run_frostline
 from PIL import Image
 
-CIFAR = ("cifar10", "--size", 128, "--views", 4, "--epochs", 2)
+CIFAR = ("cifar10", "--size", 128, "--views", 4, "--epochs", 4)
 CASES = {
     "quick": ("--recipe", "quick", "--size", 64),
     "train": ("--size", 64, "--epochs", 1),
@@ -73,11 +73,13 @@ def measure(results: Results, case: str, pictures: int, source: object, options:
             "options": " ".join(map(str, options)),
             "network": run.network,
             "peak_bytes": run.peak_bytes,
+            "peak_own_bytes": run.peak_own_bytes,
             "seconds": run.seconds,
             "phases": run.metrics["seconds"],
         }
     )
-    print(f"{case}, {pictures:,} pictures: {run.peak_bytes / 1e9:.2f} GB, {run.seconds:.0f} s", file=sys.stderr)
+    sizes = f"{run.peak_bytes / 1e9:.2f} GB, {run.peak_own_bytes / 1e9:.2f} GB without files"
+    print(f"{case}, {pictures:,} pictures: {sizes}, {run.seconds:.0f} s", file=sys.stderr)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from frostline.results.canvas import BLUE, ORANGE, canvas
+from frostline.results.drawing.canvas import BLUE, ORANGE, canvas
 
 LABELS = {
     "keras": "Keras script",

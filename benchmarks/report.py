@@ -197,15 +197,16 @@ def memory(content: Content, images: Path) -> str:
         before: Entry | None = None
         for entry in sorted(group, key=lambda entry: entry["pictures"]):
             more = "" if before is None else f"{_growth_a_picture(before, entry) / 1e3:.1f}"
-            rows.append((name, f"{entry['pictures']:,}", gigabytes([entry]), more))
+            own = f"{entry['peak_own_bytes'] / 1e9:.2f}"
+            rows.append((name, f"{entry['pictures']:,}", gigabytes([entry]), own, more))
             before = entry
-    columns = ("run", "pictures", "peak memory, GB", "kB for each picture more")
+    columns = ("run", "pictures", "peak memory, GB", "without files, GB", "kB of it for each picture more")
     return "\n".join([_MEMORY, table(columns, rows)])
 
 
 def _growth_a_picture(before: Entry, after: Entry) -> float:
     """Bytes for each picture that one run has more than another one."""
-    return float((after["peak_bytes"] - before["peak_bytes"]) / (after["pictures"] - before["pictures"]))
+    return float((after["peak_own_bytes"] - before["peak_own_bytes"]) / (after["pictures"] - before["pictures"]))
 
 
 def growth(content: Content, images: Path) -> str:

@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
 WIDTHS = {"desktop": 1200, "phone": 390}
-COLOURS = 128
+COLOURS = 256
 """Of the picture files, which are smaller so."""
 
 

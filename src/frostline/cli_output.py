@@ -106,7 +106,7 @@ def print_folds(result: "CrossValidation", *, as_json: bool) -> None:
 def print_audit(audit: "Audit", folder: Path, fix: Path | None) -> None:
     """Print a line for each kind of finding, with some of the pictures, and where all of it is."""
     table = Table("found", Column("pictures", justify="right"), "such as")
-    for name, indices in _kinds(audit):
+    for name, indices in audit.kinds().items():
         paths = [audit.dataset.samples[index].path for index in indices[:_EXAMPLES]]
         table.add_row(name, f"{len(indices):,}", ", ".join(paths))
     for line in audit.classes.describe():
@@ -119,22 +119,6 @@ def print_audit(audit: "Audit", folder: Path, fix: Path | None) -> None:
     print(f"{'everything':<18}{folder / 'check.json'}")
     if fix is not None:
         print(f"{'actions':<18}{fix}  (edit it, then: frostline train {audit.dataset.source} --actions {fix})")
-
-
-def _kinds(audit: "Audit") -> Iterator[tuple[str, Sequence[int]]]:
-    """What was found, with the pictures of each kind; kinds of which there are none are left out."""
-    leaked = audit.leakage.affected
-    for oddity in audit.oddities:
-        yield oddity, [finding.index for finding in audit.findings if finding.oddity == oddity]
-    kinds = {
-        **{f"leakage into {split}": indices for split, indices in leaked.items()},
-        "contradictions": [index for group in audit.contradictions for index in group.indices],
-        "exact duplicates": [index for group in audit.duplicates if group.exact for index in group.indices[1:]],
-        "near duplicates": [index for group in audit.duplicates if not group.exact for index in group.indices[1:]],
-        "suspect labels": [suspect.index for suspect in audit.suspects],
-        "outliers": [outlier.index for outlier in audit.outliers],
-    }
-    yield from ((name, indices) for name, indices in kinds.items() if indices)
 
 
 def print_comparison(comparison: "Comparison", page: Path) -> None:

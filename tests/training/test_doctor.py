@@ -16,7 +16,7 @@ from frostline.data.audit.proposals import propose_actions
 from frostline.data.dataset import Dataset
 from frostline.data.sources import load_dataset
 from frostline.errors import DataError
-from frostline.training.doctor import check, keep_duplicates_together, save_audit
+from frostline.training.doctor import check, keep_duplicates_together, last_check, save_audit
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -79,6 +79,24 @@ def test_the_page_stands_alone_and_escapes_names(
     assert "data:image/jpeg;base64," in page
     saved = json.loads((folder / "check.json").read_text(encoding="utf-8"))
     assert saved["duplicates"][0]["paths"] == ["sky/000.jpg", "sky/<script>alert(1).jpg"]
+
+
+def test_the_last_check_of_a_source_is_known_to_later_runs(
+    tmp_path: Path, write_pictures: Callable[..., Path], tiny_config: MakeConfig
+) -> None:
+    root = write_pictures(tmp_path / "photos", {"apple": 6, "sky": 6})
+    copyfile(root / "sky/000.jpg", root / "sky/copy.jpg")
+    dataset, runs = load_dataset(str(root)), tmp_path / "runs"
+    assert last_check(dataset, runs) is None
+    folder = save_audit(check(dataset, tiny_config()), runs)
+    found = last_check(load_dataset(f"{root}/"), runs)
+    assert found is not None
+    assert "1 exact duplicates" in found
+    assert found.endswith(f"see {folder.name}")
+    other = write_pictures(tmp_path / "other", {"apple": 6, "sky": 6})
+    assert last_check(load_dataset(str(other)), runs) is None
+    (folder / "check.json").write_text("{", encoding="utf-8")
+    assert last_check(dataset, runs) is None
 
 
 def test_too_few_pictures_are_examined_as_far_as_they_go(

@@ -1,5 +1,6 @@
 """The data doctor at work: every picture is decoded once and goes through the network once."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,9 @@ from frostline.results.run_folder import create_run_folder
 from frostline.training.out_of_fold import FOLDS, out_of_fold_probabilities
 from frostline.training.setup import build_model, keep_activations, load_configured_backbone, make_batches
 from frostline.training.start import features_of
+
+_AUDIT = "check.json"
+"""Name of the file of all that was found."""
 
 Features = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -156,9 +160,23 @@ def _find_suspects(
     ), unchecked
 
 
+def last_check(dataset: Dataset, runs_dir: Path) -> str | None:
+    """What the last `frostline check` of the same source found, in one line; None where none is in `runs_dir`."""
+    checks = sorted(runs_dir.glob(f"*-check-*/{_AUDIT}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in checks:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if Path(values["source"]).absolute() == Path(dataset.source).absolute():
+                found = ", ".join(f"{count:,} {name}" for name, count in values["found"].items())
+                return f"frostline check found {found or 'nothing'}: see {path.parent.name}"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # a check that is damaged, or another file of that name: nothing is known from it
+    return None
+
+
 def save_audit(audit: Audit, runs_dir: Path) -> Path:
     """Write `check.json` and the page `check.html` into a new folder below `runs_dir`; returns the folder."""
     folder = create_run_folder(runs_dir, audit.dataset.name, "check")
-    folder.write_json(folder.path / "check.json", audit.to_dict())
+    folder.write_json(folder.path / _AUDIT, audit.to_dict())
     write_audit_page(audit, folder.path / "check.html")
     return folder.path

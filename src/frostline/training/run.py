@@ -32,7 +32,7 @@ from frostline.training.batches import ActivationBatches
 from frostline.training.calibrate import require_one_threshold
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.defaults import epochs_of, learning_rate_of
-from frostline.training.doctor import keep_duplicates_together
+from frostline.training.doctor import keep_duplicates_together, last_check
 from frostline.training.environment import describe_environment
 from frostline.training.fit import Stage, fit
 from frostline.training.int8 import run_trunk_in_int8
@@ -246,7 +246,8 @@ def _read_pictures(
         notes = short_check(dataset, splits, pixels)
         for line in notes:
             say(f"note: {line}")
-        save_notes(notes, folder.check)
+        found = last_check(dataset, config.runs_dir)
+        save_notes([*notes, *([found] if found else [])], folder.check)
     return pixels, splits
 
 

@@ -49,6 +49,19 @@ class Audit:
         """The class name of a picture."""
         return self.dataset.class_names[self.dataset.samples[index].target]
 
+    def kinds(self) -> dict[str, Sequence[int]]:
+        """The pictures of each kind of finding, by its name; kinds of which there are none are left out."""
+        kinds: dict[str, Sequence[int]] = {
+            **{oddity: [each.index for each in self.findings if each.oddity == oddity] for oddity in self.oddities},
+            **{f"leakage into {split}": indices for split, indices in self.leakage.affected.items()},
+            "contradictions": [index for group in self.contradictions for index in group.indices],
+            "exact duplicates": [index for group in self.duplicates if group.exact for index in group.indices[1:]],
+            "near duplicates": [index for group in self.duplicates if not group.exact for index in group.indices[1:]],
+            "suspect labels": [suspect.index for suspect in self.suspects],
+            "outliers": [outlier.index for outlier in self.outliers],
+        }
+        return {name: indices for name, indices in kinds.items() if indices}
+
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON: pictures by their paths, classes by their names."""
         samples, names = self.dataset.samples, self.dataset.class_names
@@ -56,6 +69,7 @@ class Audit:
             "source": self.dataset.source,
             "pictures": len(samples),
             "notes": list(self.dataset.notes),
+            "found": {name: len(indices) for name, indices in self.kinds().items()},
             "oddities": [
                 {"path": samples[finding.index].path, "oddity": finding.oddity, "detail": finding.detail}
                 for finding in self.findings

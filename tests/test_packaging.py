@@ -37,6 +37,7 @@ LAYERS = (
     "__init__",
     "cli_options",
     "cli_output",
+    "cli_runs",
     "cli",
     "__main__",
 )

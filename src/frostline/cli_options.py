@@ -17,6 +17,9 @@ _METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT", ByteS
 
 Command = Callable[..., Any]
 
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 def config_options(*names: str) -> Callable[[Command], Command]:
     """Give a command options for these fields of `TrainConfig`, by default all; those not used arrive as None."""

@@ -51,13 +51,18 @@ def finish(
 ) -> RunFigures:
     """Predict, measure and draw, and leave it all in the run folder."""
     folder, classifier = trained.folder, trained.model.classifier
-    scores = _predict_held_out(trained)
+    scores = _score_held_out(trained)
+    predictions = {name: classifier.predictions_of(found) for name, found in scores.items()}
+    folder.predictions.mkdir(exist_ok=True)
+    for name, found in predictions.items():
+        save_predictions(found, folder.predictions / f"{name}.csv")
     clock.lap("evaluate")
-    headline = headline_of(trained.splits)
-    shown = classifier.predictions_of(scores[headline])
-    draw_pictures(folder, trained.dataset, classifier, trained.fitted.history, shown, compute_metrics(shown, headline))
+    trust = measure_trust(classifier, scores)
+    figures = _measure(trained, predictions, trust, planned_seconds, int8_cost)
+    shown = predictions[figures.figures_of]
+    draw_pictures(folder, trained.dataset, classifier, trained.fitted.history, shown, figures.headline)
     clock.lap("draw")
-    figures = _measure(trained, scores, clock.seconds, planned_seconds, int8_cost)
+    figures = replace(figures, seconds=dict(clock.seconds))
     figures.save(folder.metrics)
     _write_pages(folder)
     return figures
@@ -96,8 +101,8 @@ def _write_pages(folder: RunFolder) -> None:
     write_model_card(record, folder.classifier / "README.md")
 
 
-def _predict_held_out(trained: Trained) -> dict[SplitName, Scores]:
-    """Predict the validation and test pictures from their files, as a user would, and save the predictions.
+def _score_held_out(trained: Trained) -> dict[SplitName, Scores]:
+    """Run the validation and test pictures through the network from their files, as a user would.
 
     The classifier is calibrated on the validation pictures, and saved, before it sees the test pictures.
     """
@@ -108,21 +113,18 @@ def _predict_held_out(trained: Trained) -> dict[SplitName, Scores]:
     classifier.save(trained.folder.classifier)
     if len(splits.test):
         scores["test"] = classifier.score_dataset(dataset, splits.test, "predict test")
-    trained.folder.predictions.mkdir(exist_ok=True)
-    for name, found in scores.items():
-        save_predictions(classifier.predictions_of(found), trained.folder.predictions / f"{name}.csv")
     return scores
 
 
 def _measure(
     trained: Trained,
-    scores: Mapping[SplitName, Scores],
-    seconds: Mapping[str, float],
+    predictions: Mapping[SplitName, Predictions],
+    trust: TrustFigures,
     planned_seconds: Mapping[str, float] | None,
     int8_cost: Int8Cost | None,
 ) -> RunFigures:
+    """The figures but for the time that they took."""
     dataset, model, fitted = trained.dataset, trained.model, trained.fitted
-    predictions = {name: model.classifier.predictions_of(found) for name, found in scores.items()}
     metrics = {name: compute_metrics(found, name) for name, found in predictions.items()}
     counts = np.bincount(dataset.targets[trained.splits.train], minlength=len(dataset.class_names))
     headline = headline_of(trained.splits)
@@ -134,7 +136,7 @@ def _measure(
         train_counts=tuple(counts.tolist()),
         majority=_measure_majority(predictions[headline], counts.tolist()),
         probe=_measure_probe(trained.folder.probe_predictions),
-        trust=measure_trust(model.classifier, scores),
+        trust=trust,
         best_epoch=fitted.best_epoch,
         epochs=fitted.history[-1].epoch,
         interrupted=fitted.interrupted,
@@ -144,7 +146,7 @@ def _measure(
             "backbone": model.frozen.trainable_parameters,
             "head": sum(parameter.numel() for parameter in model.tail.head.parameters()),
         },
-        seconds=dict(seconds),
+        seconds={},
         planned_seconds=planned_seconds,
         int8_trunk=None if int8_cost is None else asdict(int8_cost),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
+from torch import Tensor
 
 from frostline.files import atomic_write
 from frostline.results.calibration import Scaling
@@ -44,9 +46,14 @@ class TrainingFeatures:
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far pictures with these features, (N, features), are from the nearest training picture, (N,)."""
-        cosines = _directions(features) @ self.directions.astype(np.float32).T
-        nearest: NDArray[np.float32] = 1 - cosines.max(axis=1)
+        cosines = torch.from_numpy(_directions(features)) @ self._columns
+        nearest: NDArray[np.float32] = (1 - cosines.amax(dim=1)).numpy()
         return nearest
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        """The directions as float32, (features, training pictures); torch has the threads of the network's engine."""
+        return torch.from_numpy(self.directions.astype(np.float32)).T
 
 
 @dataclass(frozen=True, eq=False)

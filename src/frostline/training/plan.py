@@ -161,7 +161,7 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
         **({"probe": (probed + val) / rates.body + probed / rates.probe} if probed else {}),
         **({"baseline": rates.setup_seconds + baseline} if epochs else {}),
         "train": epochs * epoch_seconds,
-        "evaluate": rates.setup_seconds + (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body,
+        "evaluate": 2 * rates.setup_seconds + (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body,
         "draw": _DRAW_SECONDS,
     }
     return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds, most_epochs=epochs)

@@ -15,8 +15,8 @@ from frostline.data.decode import UnreadablePictureError
 from frostline.data.sources import load_dataset
 from frostline.errors import DataError, ModelError
 from frostline.model.backbone import load_backbone
-from frostline.model.classifier import ImageClassifier
 from frostline.model.network import Architecture
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.prediction import Prediction
 from frostline.model.preprocessing import Preprocessing
 
@@ -24,7 +24,7 @@ SIZE = 64
 CLASSES = ("apple", "leaf", "sky")
 
 
-def make_classifier(class_names: Sequence[str] = CLASSES, head_width: int = 16) -> ImageClassifier:
+def make_classifier(class_names: Sequence[str] = CLASSES, head_width: int = 16) -> NetworkClassifier:
     """A network with random weights, whose batch norm is not the identity and whose logits spread by about 0.3."""
     torch.manual_seed(0)
     architecture = Architecture("test_efficientnet", head_width, "silu", 0.2)
@@ -37,16 +37,16 @@ def make_classifier(class_names: Sequence[str] = CLASSES, head_width: int = 16) 
         logits = network.eval()(torch.randn(8, 3, SIZE, SIZE))
         network.head.get_parameter("1.weight" if head_width == 0 else "4.weight").mul_(0.3 / logits.std())
     preprocessing = Preprocessing(SIZE, backbone.mean, backbone.std, "stretch")
-    return ImageClassifier(architecture, network, preprocessing, class_names, {"dataset": "photos"})
+    return NetworkClassifier(architecture, network, preprocessing, class_names, {"dataset": "photos"})
 
 
 @pytest.fixture(scope="module")
-def classifier() -> ImageClassifier:
+def classifier() -> NetworkClassifier:
     return make_classifier()
 
 
 @pytest.fixture
-def folder(classifier: ImageClassifier, tmp_path: Path) -> Path:
+def folder(classifier: NetworkClassifier, tmp_path: Path) -> Path:
     classifier.save(tmp_path / "classifier")
     return tmp_path / "classifier"
 
@@ -75,7 +75,7 @@ def assert_same(first: Sequence[Prediction], second: Sequence[Prediction], toler
 def test_a_saved_classifier_gives_bit_identical_logits(head_width: int, tmp_path: Path) -> None:
     classifier = make_classifier(head_width=head_width)
     classifier.save(tmp_path / "deep" / "classifier")
-    loaded = ImageClassifier.load(tmp_path / "deep" / "classifier")
+    loaded = NetworkClassifier.load(tmp_path / "deep" / "classifier")
     pixels = torch.randn(5, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     assert torch.equal(loaded.logits(pixels), classifier.logits(pixels))
     assert loaded.class_names == CLASSES
@@ -87,22 +87,22 @@ def test_a_saved_classifier_gives_bit_identical_logits(head_width: int, tmp_path
 
 
 def test_saving_again_writes_the_same_files(folder: Path, tmp_path: Path) -> None:
-    ImageClassifier.load(folder).save(tmp_path / "again")
+    NetworkClassifier.load(folder).save(tmp_path / "again")
     for name in ("classifier.json", "model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_run_s_folder_serves_as_well(folder: Path) -> None:
-    assert ImageClassifier.load(folder.parent).class_names == CLASSES
+    assert NetworkClassifier.load(folder.parent).class_names == CLASSES
 
 
 def test_a_loaded_classifier_is_in_evaluation_mode(folder: Path) -> None:
-    loaded = ImageClassifier.load(folder)
+    loaded = NetworkClassifier.load(folder)
     assert not loaded.network.training
     assert not any(module.training for module in loaded.network.modules())
 
 
-def test_probabilities_sum_to_one_and_are_ranked(classifier: ImageClassifier, pictures: list[Picture]) -> None:
+def test_probabilities_sum_to_one_and_are_ranked(classifier: NetworkClassifier, pictures: list[Picture]) -> None:
     for prediction in classifier.predict(pictures):
         assert prediction.probabilities.dtype == np.float32
         assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-6)
@@ -113,7 +113,7 @@ def test_probabilities_sum_to_one_and_are_ranked(classifier: ImageClassifier, pi
 
 
 def test_pictures_of_all_sizes_in_one_batch_equal_one_by_one(
-    classifier: ImageClassifier, pictures: list[Picture]
+    classifier: NetworkClassifier, pictures: list[Picture]
 ) -> None:
     together = classifier.predict(pictures)
     assert_same(together, classifier.predict(pictures, batch_size=1), 1e-6)
@@ -125,7 +125,7 @@ def test_pictures_of_all_sizes_in_one_batch_equal_one_by_one(
 
 
 def test_files_equal_arrays_and_order_is_the_order_given(
-    classifier: ImageClassifier, pictures: list[Picture], tmp_path: Path
+    classifier: NetworkClassifier, pictures: list[Picture], tmp_path: Path
 ) -> None:
     paths = write(pictures, tmp_path)
     from_files = classifier.predict([str(path) for path in paths])
@@ -138,12 +138,12 @@ def test_files_equal_arrays_and_order_is_the_order_given(
     assert_same(mixed, from_files[:3], 1e-6)
 
 
-def test_no_pictures_no_predictions(classifier: ImageClassifier) -> None:
+def test_no_pictures_no_predictions(classifier: NetworkClassifier) -> None:
     assert classifier.predict([]) == []
 
 
 def test_unreadable_files_are_errors_in_their_place(
-    classifier: ImageClassifier, pictures: list[Picture], tmp_path: Path
+    classifier: NetworkClassifier, pictures: list[Picture], tmp_path: Path
 ) -> None:
     paths = write(pictures[:3], tmp_path)
     (tmp_path / "text.jpg").write_text("no picture")
@@ -160,7 +160,9 @@ def test_unreadable_files_are_errors_in_their_place(
         classifier.predict([paths[0], tmp_path / "text.jpg"])
 
 
-def test_predictions_come_while_pictures_are_still_given(classifier: ImageClassifier, pictures: list[Picture]) -> None:
+def test_predictions_come_while_pictures_are_still_given(
+    classifier: NetworkClassifier, pictures: list[Picture]
+) -> None:
     taken: list[int] = []
 
     def endless() -> Iterator[Picture]:
@@ -173,7 +175,7 @@ def test_predictions_come_while_pictures_are_still_given(classifier: ImageClassi
     assert len(taken) == 4
 
 
-def test_a_dataset_s_pictures_are_predicted_as_files_are(classifier: ImageClassifier, photos: Path) -> None:
+def test_a_dataset_s_pictures_are_predicted_as_files_are(classifier: NetworkClassifier, photos: Path) -> None:
     dataset = load_dataset(photos)
     indices = np.array([41, 3, 22])
     found = classifier.predict_dataset(dataset, indices, batch_size=2)
@@ -192,7 +194,7 @@ def edit(path: Path, **changes: object) -> None:
 def assert_refused(path: Path, reason: str, culprit: str) -> None:
     """Loading must fail with one line that gives the reason and names the file."""
     with pytest.raises(ModelError, match=reason) as caught:
-        ImageClassifier.load(path)
+        NetworkClassifier.load(path)
     assert culprit in str(caught.value)
     assert "\n" not in str(caught.value)
 

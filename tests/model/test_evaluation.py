@@ -10,9 +10,9 @@ import torch
 from frostline.data.sources import load_dataset
 from frostline.errors import DataError, ModelError
 from frostline.model.backbone import load_backbone
-from frostline.model.classifier import ImageClassifier
 from frostline.model.evaluation import evaluate_source
 from frostline.model.network import Architecture
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.preprocessing import Preprocessing
 from frostline.results.predictions import load_predictions
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     architecture = Architecture("test_efficientnet", 0, "relu", 0.0)
     backbone = load_backbone(architecture.backbone, weights="none", size=64)
     preprocessing = Preprocessing(64, backbone.mean, backbone.std)
-    classifier = ImageClassifier(
+    classifier = NetworkClassifier(
         architecture, architecture.add_head(backbone, 3), preprocessing, ("sky", "apple", "leaf")
     )
     path = tmp_path_factory.mktemp("saved") / "classifier"
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def count_right(folder: Path, photos: Path) -> int:
     """How many pictures get the label of the folder that they lie in."""
     paths = sorted(photos.rglob("*.jpg"))
-    answers = ImageClassifier.load(folder).predict(paths)
+    answers = NetworkClassifier.load(folder).predict(paths)
     return sum(answer.label == path.parent.name for path, answer in zip(paths, answers, strict=True))
 
 
@@ -55,7 +55,7 @@ def test_classes_are_matched_by_name_whatever_their_order_and_number(
 
 def test_targets_carry_the_classifier_s_own_indices(folder: Path, photos: Path) -> None:
     dataset = load_dataset(photos)
-    found = ImageClassifier.load(folder).predict_dataset(dataset, np.arange(len(dataset)))
+    found = NetworkClassifier.load(folder).predict_dataset(dataset, np.arange(len(dataset)))
     labels = [found.class_names[target] for target in found.targets]
     assert labels == [path.partition("/")[0] for path in found.paths]
 

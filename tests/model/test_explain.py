@@ -12,29 +12,29 @@ from torch.nn import functional as F
 from frostline.data.dataset import Picture
 from frostline.errors import ModelError
 from frostline.model.backbone import load_backbone
-from frostline.model.classifier import ImageClassifier
 from frostline.model.depths import Features, with_features
 from frostline.model.explain import Explainer, enlarge, overlay
 from frostline.model.network import Architecture, Network
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.preprocessing import Preprocessing
 
 SIZE = 160
 CLASSES = ("apple", "leaf", "sky")
 
 
-def make_classifier(name: str, size: int = SIZE, head_width: int = 0, features: Features = "last") -> ImageClassifier:
+def make_classifier(name: str, size: int = SIZE, head_width: int = 0, features: Features = "last") -> NetworkClassifier:
     torch.manual_seed(0)
     backbone = with_features(load_backbone(name, weights="none", size=size), features)
     architecture = Architecture(name, head_width, "relu", 0.2, features)
     network = architecture.add_head(backbone, len(CLASSES))
-    return ImageClassifier(architecture, network, Preprocessing(size, backbone.mean, backbone.std), CLASSES)
+    return NetworkClassifier(architecture, network, Preprocessing(size, backbone.mean, backbone.std), CLASSES)
 
 
-def classifier_of(backbone: nn.Module, features: int, size: int) -> ImageClassifier:
+def classifier_of(backbone: nn.Module, features: int, size: int) -> NetworkClassifier:
     """A classifier with a backbone made by hand; pixels are centred on grey."""
     head = nn.Sequential(nn.Dropout(0.2), nn.Linear(features, len(CLASSES)))
     preprocessing = Preprocessing(size, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    return ImageClassifier(
+    return NetworkClassifier(
         Architecture("made by hand", 0, "relu", 0.2), Network(backbone, head), preprocessing, CLASSES
     )
 
@@ -44,13 +44,13 @@ def noise(count: int, side: int = SIZE) -> list[Picture]:
     return [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(count)]
 
 
-def pixels_of(classifier: ImageClassifier, pictures: list[Picture]) -> Tensor:
+def pixels_of(classifier: NetworkClassifier, pictures: list[Picture]) -> Tensor:
     sides = torch.tensor([len(picture) for picture in pictures])
-    return classifier.preprocessing(torch.from_numpy(np.stack(pictures)), sides)
+    return make_pixels(classifier.preprocessing, torch.from_numpy(np.stack(pictures)), sides)
 
 
 @torch.no_grad()
-def class_activation_maps(classifier: ImageClassifier, pictures: list[Picture], targets: list[int]) -> Tensor:
+def class_activation_maps(classifier: NetworkClassifier, pictures: list[Picture], targets: list[int]) -> Tensor:
     """CAM, from the backbone's own feature maps and the weights of a linear head, with 1 as its maximum."""
     weight = classifier.network.head.get_parameter("1.weight")[targets]
     maps: Tensor = classifier.network.backbone.forward_features(pixels_of(classifier, pictures))  # type: ignore[operator]
@@ -130,7 +130,7 @@ class Brightness(nn.Module):
         return maps.mean((2, 3))
 
 
-def bright_or_dark(backbone: nn.Module) -> ImageClassifier:
+def bright_or_dark(backbone: nn.Module) -> NetworkClassifier:
     """Tells bright pictures, the first class, from dark ones, the second."""
     classifier = classifier_of(backbone, 2, SIZE)
     with torch.no_grad():

@@ -14,6 +14,7 @@ from frostline.data.arrays import array_dataset
 from frostline.data.pixels import read_pixels
 from frostline.model.engines import TorchEngine
 from frostline.model.preprocessing import Preprocessing
+from frostline.model.resampling import make_pixels
 from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
 from frostline.training.batches import ActivationBatches, Batch, batch_bounds
@@ -131,8 +132,9 @@ def test_a_balanced_epoch_draws_each_class_equally_often_and_all_of_the_small_on
 
 def test_epoch_0_sees_the_pictures_as_they_are_and_later_ones_do_not() -> None:
     batches = make_batches()
-    plain = batches.activations.augmenter.preprocessing(
-        *map(torch.from_numpy, batches.activations.pixels.read(np.arange(20)))
+    plain = make_pixels(
+        batches.activations.augmenter.preprocessing,
+        *map(torch.from_numpy, batches.activations.pixels.read(np.arange(20))),
     )
     for batch in batches.train(0):
         assert torch.equal(batch.activations, plain[pictures_of(batch)])
@@ -174,8 +176,9 @@ def test_validation_holds_its_pictures_in_order_and_as_they_are() -> None:
     batches = make_batches(batch_size=3)
     found = list(batches.val())
     assert [picture for batch in found for picture in pictures_of(batch)] == batches.val_indices.tolist()
-    plain = batches.activations.augmenter.preprocessing(
-        *map(torch.from_numpy, batches.activations.pixels.read(batches.val_indices))
+    plain = make_pixels(
+        batches.activations.augmenter.preprocessing,
+        *map(torch.from_numpy, batches.activations.pixels.read(batches.val_indices)),
     )
     assert torch.equal(torch.cat([batch.activations for batch in found]), plain)
     assert torch.cat([batch.targets for batch in found]).tolist() == batches.targets[batches.val_indices].tolist()

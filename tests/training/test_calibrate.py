@@ -13,7 +13,7 @@ from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
 from frostline.data.splits import load_splits
 from frostline.errors import ConfigError, DataError
-from frostline.model.classifier import ImageClassifier
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.results.calibration import Scaling, measure_answered, measure_calibration, threshold_for_accuracy
 from frostline.results.figures import RunFigures
 from frostline.results.predictions import load_predictions
@@ -51,7 +51,7 @@ def test_the_figures_are_those_of_the_saved_predictions(run: Run) -> None:
 
 
 def test_the_saved_classifier_answers_as_the_run_measured(run: Run, dataset: Dataset) -> None:
-    classifier = ImageClassifier.load(run.folder)
+    classifier = NetworkClassifier.load(run.folder)
     trust = run.figures.trust
     assert classifier.trust.scaling == trust.scaling != Scaling()
     splits = load_splits(run.folder / "splits.csv", dataset)
@@ -68,7 +68,7 @@ def test_the_saved_classifier_answers_as_the_run_measured(run: Run, dataset: Dat
 
 
 def test_a_training_picture_is_near_and_noise_is_further(run: Run, dataset: Dataset) -> None:
-    classifier = ImageClassifier.load(run.folder)
+    classifier = NetworkClassifier.load(run.folder)
     splits = load_splits(run.folder / "splits.csv", dataset)
     near = classifier.predict([dataset.picture(int(index)) for index in splits.train[:8]])
     noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)
@@ -108,7 +108,7 @@ def test_a_threshold_can_be_changed_later_and_taken_away(run: Run, tmp_path: Pat
     answered = figures.trust.splits["val"].answered
     assert answered is not None
     assert 0.5 <= answered.coverage < 0.7
-    assert ImageClassifier.load(folder).trust.unsure_below == figures.trust.unsure_below
+    assert NetworkClassifier.load(folder).trust.unsure_below == figures.trust.unsure_below
     assert TrainConfig.make(file=folder / "config.yaml").coverage == 0.5
     assert TrainConfig.make(file=folder / "config.yaml").target_accuracy is None
     assert f"below confidence {figures.trust.unsure_below:.4f}" in (folder / "report.html").read_text(encoding="utf-8")

@@ -64,13 +64,19 @@ def list_unreadable(source: str, unreadable: Sequence[tuple[str, str]], advice: 
 
 
 def decode_picture(
-    file: BinaryIO | bytes, name: str, *, min_side: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    file: BinaryIO | bytes,
+    name: str,
+    *,
+    min_side: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    formats: Sequence[str] | None = None,
 ) -> Picture:
     """Decode one picture to RGB, uint8 of shape (height, width, 3); the first frame of an animation.
 
     The EXIF orientation is applied and transparency is laid over white. 16-bit greys are scaled from 0..65535,
     floating-point ones from 0..1 or 0..255. `file` must be seekable and stand at its beginning. With `min_side`, a
-    large JPEG is decoded at a lower resolution whose shorter side keeps at least that many pixels.
+    large JPEG is decoded at a lower resolution whose shorter side keeps at least that many pixels. `formats`, by
+    Pillow's names such as JPEG, are the only ones whose readers see the file; by default all do.
 
     Raises `UnreadablePictureError` (a `DataError`), naming the file and the reason in one line.
     """
@@ -79,7 +85,7 @@ def decode_picture(
         if not stream.read(1):
             raise UnreadablePictureError(name, "the file is empty (0 bytes)")
         stream.seek(0)
-        with quiet_pillow(), _open(stream, name) as image:
+        with quiet_pillow(), _open(stream, name, formats) as image:
             _check(image, name, max_pixels)
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
@@ -96,30 +102,30 @@ def decode_picture(
 def fit_square(picture: Picture, size: int, mode: ResizeMode) -> Picture:
     """Fit a picture to a square of side s = min(its shorter side, `size`); uint8 of shape (s, s, 3).
 
-    `crop` resizes the shorter side to s and keeps the centre; `stretch` resizes both sides to s. Pictures are only
-    ever made smaller here, by Pillow's antialiased bicubic filter.
+    `crop` keeps the square in the centre, and resizes it to side s; `stretch` resizes both sides to s. Pictures are
+    only ever made smaller here, by Pillow's antialiased bicubic filter.
     """
     height, width = picture.shape[:2]
     short = min(height, width)
     side = min(short, size)
-    top, left = ((height - short) // 2, (width - short) // 2) if mode == "crop" else (0, 0)
-    bottom, right = (top + short, left + short) if mode == "crop" else (height, width)
-    if (bottom - top, right - left) == (side, side):
-        return np.ascontiguousarray(picture[top:bottom, left:right])
-    resized = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC, (left, top, right, bottom))
-    return np.array(resized)
+    if mode == "crop":
+        top, left = (height - short) // 2, (width - short) // 2
+        picture = picture[top : top + short, left : left + short]
+    if picture.shape[:2] == (side, side):
+        return np.ascontiguousarray(picture)
+    return np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def _open(stream: BinaryIO, name: str) -> Image.Image:
+def _open(stream: BinaryIO, name: str, formats: Sequence[str] | None) -> Image.Image:
     """Open a picture; Pillow's plug-in for HEIC is loaded when the first such picture comes."""
     try:
-        return Image.open(stream)
+        return Image.open(stream, formats=formats)
     except UnidentifiedImageError:
         stream.seek(4)
         kind = stream.read(8)
         if kind in _AVIF and not features.check("avif"):
             raise UnreadablePictureError(name, "it is AVIF: pip install 'pillow>=11.3', which reads it") from None
-        if kind not in _HEIF:
+        if kind not in _HEIF or (formats is not None and "HEIF" not in formats):
             raise
     try:
         from pillow_heif import register_heif_opener
@@ -127,7 +133,7 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
         raise UnreadablePictureError(name, "it is HEIC: pip install 'frostline[heif]' to read it") from None
     register_heif_opener()
     stream.seek(0)
-    return Image.open(stream)
+    return Image.open(stream, formats=formats)
 
 
 def _check(image: Image.Image, name: str, max_pixels: int) -> None:

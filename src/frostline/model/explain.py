@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from frostline.data.dataset import Picture
 from frostline.errors import ModelError
-from frostline.model.classifier import ImageClassifier
 from frostline.model.frost_line import channels_last
 from frostline.model.layers import LayerGraph, trace_layers
 from frostline.model.maps import as_maps, single_maps
+from frostline.model.network_classifier import NetworkClassifier
+from frostline.model.resampling import pixels_of
 
 EXPLAINED_AT_ONCE = 16
 """Pictures in one batch, which bounds the memory."""
@@ -44,7 +45,7 @@ class Explainer:
     A head that sees features of several depths is explained by what reaches it through the last of them.
     """
 
-    def __init__(self, classifier: ImageClassifier) -> None:
+    def __init__(self, classifier: NetworkClassifier) -> None:
         """Find the value to look at. Raises `ModelError` where the backbone has none."""
         self._preprocessing = classifier.preprocessing
         self._device = classifier.device
@@ -76,9 +77,8 @@ class Explainer:
 
     def _pixels(self, pictures: Sequence[Picture]) -> Tensor:
         """The network's input, (pictures, 3, size, size)."""
-        squares = map(self._preprocessing.fit, pictures)
-        pixels = [self._preprocessing(torch.tensor(square)[None], torch.tensor([len(square)])) for square in squares]
-        return channels_last(torch.cat(pixels).to(self._device))
+        squares = [self._preprocessing.fit(picture) for picture in pictures]
+        return channels_last(pixels_of(self._preprocessing, squares, self._device))
 
     def _heat(self, pixels: Tensor, targets: Tensor | None) -> Tensor:
         """Heat (N, size, size) for pixels (N, 3, size, size) and targets (N,)."""

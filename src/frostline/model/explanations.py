@@ -14,8 +14,9 @@ from frostline.data.dataset import Picture
 from frostline.data.decode import UnreadablePictureError
 from frostline.errors import ConfigError
 from frostline.files import atomic_write
-from frostline.model.classifier import ImageClassifier, read_picture
+from frostline.model.classifier import read_picture
 from frostline.model.explain import EXPLAINED_AT_ONCE, Explainer, enlarge, overlay
+from frostline.model.network_classifier import NetworkClassifier
 
 _SIDE = 320
 """Least side, in pixels, of each of the two pictures that are written."""
@@ -35,7 +36,7 @@ class Explanation:
 
 
 def explain_files(
-    classifier: ImageClassifier, paths: Iterable[Path], folder: Path, class_name: str | None = None
+    classifier: NetworkClassifier, paths: Iterable[Path], folder: Path, class_name: str | None = None
 ) -> Iterator[Explanation | UnreadablePictureError]:
     """Write what speaks for a class in each picture to `folder`: by default for the picture's most probable class.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.model.preprocessing import Preprocessing
+from frostline.model.resampling import make_pixels
 
 Floats = NDArray[np.float64]
 
@@ -75,10 +76,10 @@ class Augmenter:
         `pictures` and `sides` are as in `Preprocessing.resample`; `indices` (N,) number the pictures in their dataset.
         """
         if view == 0:
-            return self.preprocessing(pictures, sides)
+            return make_pixels(self.preprocessing, pictures, sides)
         draws = _uniforms(self.seed, view, indices)
         matrices = _matrices(self.augmentation, draws) if self.augmentation.moves else None
-        views = self.preprocessing(pictures, sides, matrices)
+        views = make_pixels(self.preprocessing, pictures, sides, matrices)
         return _erase(views, self.augmentation.random_erasing, draws) if self.augmentation.random_erasing else views
 
     def describe(self, view: int, indices: NDArray[np.int64]) -> dict[str, Any]:

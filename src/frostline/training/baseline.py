@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
-from frostline.model.classifier import ImageClassifier
 from frostline.model.head import make_head, set_linear
 from frostline.model.network import Network
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.progress import phase
 from frostline.results.predictions import Predictions
 from frostline.training.batches import ActivationBatches
@@ -34,7 +34,7 @@ def predict_baseline(
     return classifier.predict_dataset(dataset, indices, "baseline")
 
 
-def _probe_classifier(model: Model, batches: ActivationBatches) -> ImageClassifier:
+def _probe_classifier(model: Model, batches: ActivationBatches) -> NetworkClassifier:
     """A linear probe as a classifier; it shares the model's backbone."""
     train = some_training_pictures(batches, BASELINE_PICTURES)
     with phase("probe", len(train)) as advance:
@@ -44,4 +44,4 @@ def _probe_classifier(model: Model, batches: ActivationBatches) -> ImageClassifi
     head = make_head(features.shape[1], len(of.class_names), width=0, dropout=0.0)
     set_linear(head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
     network = Network(of.network.backbone, head.to(model.device))
-    return ImageClassifier(replace(of.architecture, head_width=0), network, of.preprocessing, of.class_names)
+    return NetworkClassifier(replace(of.architecture, head_width=0), network, of.preprocessing, of.class_names)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
 from frostline.errors import ConfigError
-from frostline.model.classifier import Scores
+from frostline.model.network_classifier import Scores
 from frostline.model.trust import TrainingFeatures, Trust
 from frostline.progress import phase, say
 from frostline.results.calibration import (

@@ -10,7 +10,7 @@ from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset, SplitName
 from frostline.data.splits import Splits
 from frostline.errors import DataError
-from frostline.model.classifier import ImageClassifier, Scores
+from frostline.model.network_classifier import NetworkClassifier, Scores
 from frostline.progress import Stopwatch
 from frostline.results.calibration import Answered, Scaling, measure_answered, measure_calibration
 from frostline.results.figures import Baseline, RunFigures, SplitTrust, TrustFigures
@@ -78,7 +78,7 @@ def change_threshold(path: Path, config: TrainConfig) -> RunFigures:
     record = read_run(path)
     if record.missing or record.figures is None or record.config is None:
         raise DataError(f"{path} is not a whole run, so its threshold cannot be changed: {'; '.join(record.missing)}")
-    folder, classifier = record.folder, ImageClassifier.load(path)
+    folder, classifier = record.folder, NetworkClassifier.load(path)
     threshold = choose_threshold(record.predictions["val"], config)
     classifier.trust = replace(classifier.trust, unsure_below=threshold)
     splits = {
@@ -152,7 +152,7 @@ def _measure(
     )
 
 
-def measure_trust(classifier: ImageClassifier, scores: Mapping[SplitName, Scores]) -> TrustFigures:
+def measure_trust(classifier: NetworkClassifier, scores: Mapping[SplitName, Scores]) -> TrustFigures:
     """What the classifier knows of its answers, and what that does to each split."""
     trust = classifier.trust
     assert trust.training is not None

@@ -14,12 +14,12 @@ from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
 from frostline.errors import some_of
 from frostline.model.backbone import Backbone, load_backbone
-from frostline.model.classifier import ImageClassifier
 from frostline.model.depths import with_features
 from frostline.model.engines import Engine, make_engine, make_quantisable_engine
 from frostline.model.frost_line import FrozenBackbone, Tail, freeze_below
 from frostline.model.layers import trace_layers
 from frostline.model.network import Architecture
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.preprocessing import Preprocessing
 from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
@@ -34,7 +34,7 @@ from frostline.training.fit import Stage
 class Model:
     """A network that is cut at the frost line and ready to be trained."""
 
-    classifier: ImageClassifier
+    classifier: NetworkClassifier
     frozen: FrozenBackbone
     tail: Tail
     engine: Engine
@@ -68,7 +68,7 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
     }
     make = make_quantisable_engine if config.trunk_precision == "int8" else make_engine
     return Model(
-        ImageClassifier(architecture, network, preprocessing, dataset.class_names, origin),
+        NetworkClassifier(architecture, network, preprocessing, dataset.class_names, origin),
         frozen,
         frozen.tail(network.head),
         make(frozen.trunk, (3, backbone.size, backbone.size), device),

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from frostline.data.dataset import Dataset, Picture
 from frostline.errors import ModelError
-from frostline.model.classifier import ImageClassifier
 from frostline.model.explain import Explainer, overlay
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.progress import phase, say
 from frostline.results.drawing.confusion import plot_confusion_matrix
 from frostline.results.drawing.gallery import plot_misclassified
@@ -22,7 +22,7 @@ from frostline.results.thumbnails import SIDE, encode_thumbnail, explained, save
 def draw_pictures(
     folder: RunFolder,
     dataset: Dataset,
-    classifier: ImageClassifier,
+    classifier: NetworkClassifier,
     history: Sequence[EpochRecord],
     predictions: Predictions,
     metrics: Metrics,
@@ -54,7 +54,7 @@ def draw_pictures(
 
 
 def _explained(
-    classifier: ImageClassifier, rows: Sequence[int], pictures: Sequence[Picture], labels: Sequence[int]
+    classifier: NetworkClassifier, rows: Sequence[int], pictures: Sequence[Picture], labels: Sequence[int]
 ) -> Iterator[tuple[str, bytes]]:
     """What in each picture spoke for the class that it was taken for."""
     if not pictures:

@@ -118,6 +118,20 @@ def test_plain_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert shown.out == ""
 
 
+def test_a_total_that_is_not_known_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
+    with progress.phase("predict", None) as advance:
+        advance(1_500)
+    assert re.fullmatch(r"predict: 1,500 pictures, [\d,]+ pictures/s\n", capsys.readouterr().err)
+    with terminal() as screen, progress.phase("predict", None) as advance:
+        advance(1_500, "so far")
+    shown = click.unstyle(screen.text)
+    assert re.search(r"predict 1,500 +so far", shown)
+    assert not {"/", "━", "left"} & set(shown.split())
+
+
 def test_a_short_phase_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.phase("decode", 2) as advance:
         advance(2)

@@ -2,32 +2,27 @@
 
 import errno
 import io
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.filesize import decimal
 from rich.table import Column, Table
 
 from frostline import __version__
+from frostline.cli_deploy import export
 from frostline.cli_options import FILE, PATH, ConfigCommand, config_options, new_file
-from frostline.cli_output import counted, print_audit, print_folds, print_json, print_metrics, print_run, print_table
+from frostline.cli_output import print_audit, print_folds, print_json, print_run, print_table
+from frostline.cli_predict import COLUMNS, evaluate, explain, predict
 from frostline.cli_runs import compare, report, runs, threshold
 from frostline.config import TrainConfig
-from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
+from frostline.errors import ConfigError, FrostlineError, ModelError
 from frostline.recipes import RECIPES
 
-if TYPE_CHECKING:
-    from frostline.data.dataset import SplitName
-    from frostline.data.decode import UnreadablePictureError
-    from frostline.model.prediction import Prediction
-    from frostline.results.answers import Answer
-
 EXIT_INTERRUPTED = 130
-COLUMNS = ("path_column", "label_column", "split_column", "group_column", "time_column")
+SERVING = {"starlette", "uvicorn", "h11", "python_multipart", "prometheus_client"}
+"""Packages of the extra `serve`; all others that can be missing are in `train`."""
 CHECKED = (
     *("data_dir", *COLUMNS, "actions", "resize_mode", "backbone", "weights", "size", "seed", "device"),
     *("cache", "cache_limit", "runs_dir"),
@@ -130,110 +125,6 @@ def check(source: str, fix: Path | None, as_json: bool, **options: Any) -> None:
 
 
 @commands.command()
-@click.argument("classifier", type=PATH)
-@click.argument("source")
-@config_options("data_dir", *COLUMNS)
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only the pictures of this split of SOURCE.")
-@click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Save the predictions to this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def evaluate(
-    classifier: Path,
-    source: str,
-    data_dir: Path | None,
-    split: "SplitName | None",
-    csv_file: Path | None,
-    as_json: bool,
-    **columns: str | None,
-) -> None:
-    """Measure a classifier on labelled pictures.
-
-    CLASSIFIER is the folder of a run or of a classifier, SOURCE is as in `frostline train`. Without --split, the test
-    split is used where SOURCE brings one, else all pictures.
-    """
-    from frostline.data.tables import Columns
-    from frostline.model.evaluation import evaluate_source
-
-    named = Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
-    metrics = evaluate_source(classifier, source, data_dir=data_dir, columns=named, split=split, csv_file=csv_file)
-    if as_json:
-        print_json(metrics.to_dict())
-    else:
-        print_metrics(metrics, f"{counted(metrics)} of {source}")
-
-
-@commands.command()
-@click.argument("classifier", type=PATH)
-@click.argument("pictures", nargs=-1, required=True)
-@click.option(
-    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each picture."
-)
-@click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Write a table to this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def predict(classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Path | None, as_json: bool) -> None:
-    """Classify pictures.
-
-    CLASSIFIER is the folder of a run or of a classifier. PICTURES are files, folders, patterns such as "new/*.jpg", or
-    - for a list of files on standard input. The answers come in the same order. Where the classifier has a threshold
-    (see train --target-accuracy), pictures of less confidence are answered unsure; those that are far from what it was
-    trained on are flagged. A picture that cannot be read is a row with its error, and the exit code is 3 then.
-    """
-    if csv_file is not None and as_json:
-        raise ConfigError("--csv and --json cannot both be given")
-    from frostline.data.inputs import expand_inputs
-    from frostline.files import atomic_write
-    from frostline.model.classifier import ImageClassifier
-    from frostline.results.answers import write_csv, write_json, write_text
-
-    if "-" in pictures and isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")
-    inputs = expand_inputs(pictures, sys.stdin)
-    loaded = ImageClassifier.load(classifier)
-    answers = (_answer(item, top_k) for item in loaded.predict_each(inputs))
-    count = min(top_k, len(loaded.class_names))
-    if csv_file is not None:
-        with atomic_write(csv_file) as file:
-            errors = write_csv(answers, file, count)
-    else:
-        errors = (write_json if as_json else write_text)(answers, sys.stdout, count)
-    _fail_for_unreadable(errors)
-
-
-@commands.command()
-@click.argument("classifier", type=PATH)
-@click.argument("pictures", nargs=-1, required=True)
-@click.option("--class", "class_name", metavar="NAME", help="Explain this class, not each picture's most probable one.")
-@click.option(
-    *("--out", "folder"),
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("explanations"),
-    show_default=True,
-    help="The folder to write to.",
-)
-def explain(classifier: Path, pictures: Sequence[str], class_name: str | None, folder: Path) -> None:
-    """Show what in a picture speaks for its class.
-
-    CLASSIFIER and PICTURES are as in `frostline predict`. For each picture a PNG is written: to the left what the
-    network sees, to the right the same with heat on what speaks for the class, by Grad-CAM. Nothing is overwritten. A
-    picture that cannot be read is a row with its error, and the exit code is 3 then.
-    """
-    from frostline.data.inputs import expand_inputs
-    from frostline.model.classifier import ImageClassifier
-    from frostline.model.explanations import Explanation, explain_files
-
-    if "-" in pictures and isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")
-    inputs = expand_inputs(pictures, sys.stdin)
-    errors = 0
-    for item in explain_files(ImageClassifier.load(classifier), inputs, folder, class_name):
-        if isinstance(item, Explanation):
-            shown = f"{item.class_name} {item.probability:.4f}\t{_printable(item.file)}"
-        else:
-            shown, errors = f"error: {item.reason}", errors + 1
-        print(f"{_printable(item.path)}\t{shown}", flush=True)
-    _fail_for_unreadable(errors)
-
-
-@commands.command()
 @click.argument("backbone")
 @config_options("trainable_layers", "size")
 def layers(backbone: str, **options: Any) -> None:
@@ -320,7 +211,7 @@ def clear_cache() -> None:
     print(f"removed {removed:,} from {kept.folder}, {decimal(size)}{still}")
 
 
-for command in (report, compare, runs, threshold):
+for command in (evaluate, predict, explain, export, report, compare, runs, threshold):
     commands.add_command(command)
 
 
@@ -336,6 +227,11 @@ def main() -> None:
         _fail(_lower_first(error.format_message().rstrip(".")) + hint, error.exit_code)
     except FrostlineError as error:
         _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "frostline":
+            raise
+        extra = "serve" if error.name.partition(".")[0] in SERVING else "train"
+        _fail(f"this needs the package {error.name}, which is not installed: pip install 'frostline[{extra}]'", 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped by Ctrl-C", EXIT_INTERRUPTED)
     except OSError as error:
@@ -353,26 +249,3 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _answer(item: "Prediction | UnreadablePictureError", classes: int) -> "Answer":
-    from frostline.model.prediction import Prediction
-    from frostline.results.answers import Answer
-
-    path = _printable(item.path)
-    if isinstance(item, Prediction):
-        return Answer(path, item.answer, tuple(item.top(classes)), item.far)
-    return Answer(path, error=item.reason)
-
-
-def _printable(path: str | Path) -> str:
-    """A path as text; bytes that are none are escaped."""
-    return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def _fail_for_unreadable(errors: int) -> None:
-    """End with the exit code of `DataError` where pictures could not be read."""
-    if errors:
-        raise DataError(
-            f"{errors:,} {'picture' if errors == 1 else 'pictures'} could not be read; each is a row with its error"
-        )

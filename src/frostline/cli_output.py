@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from frostline.data.audit.audit import Audit
+    from frostline.deploy.export import Exported
     from frostline.results.comparison.comparison import Comparison
     from frostline.results.figures import RunFigures
     from frostline.results.listing import ListedRun
@@ -156,6 +158,26 @@ def print_runs(runs: "Sequence[ListedRun]", folder: Path) -> None:
             run.problem,
         )
     print_table(table)
+
+
+def print_export(exported: "Exported") -> None:
+    """Print what the parity gate saw, and where the artefact is."""
+    parity = exported.parity
+    print(f"compared on {parity.pictures:,} {parity.compared}")
+    right = ("classifier", parity.runtime)
+    table = Table("", *(Column(name, justify="right") for name in right))
+    sides = (parity.classifier, parity.exported)
+    table.add_row("accuracy", *(f"{side.accuracy:.4f}" for side in sides))
+    table.add_row("pictures/s", *(f"{side.pictures_per_second:,.0f}" for side in sides))
+    table.add_row("size", *(decimal(side.bytes) for side in sides))
+    table.add_row("same answer", "", f"{parity.fitted.top1:.2%}")
+    table.add_row("same answer, pictures given as they are", "", f"{parity.whole.top1:.2%}")
+    largest = max(parity.fitted.largest_difference, parity.whole.largest_difference)
+    table.add_row("largest difference of a probability", "", f"{largest:.2g}")
+    print_table(table)
+    for failure in parity.failures():
+        print(f"kept all the same: {failure}")
+    print(f"{'artefact':<18}{exported.folder}")
 
 
 def _cell(value: float | str | None, form: str) -> str:

@@ -37,19 +37,13 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def phase(name: str, total: int, unit: str = "pictures") -> Iterator[Advance]:
-    """Show one phase of a job while the block runs; the block calls what it is given to advance."""
+def phase(name: str, total: int | None, unit: str = "pictures") -> Iterator[Advance]:
+    """Show one phase of a job while the block runs; the block calls what it is given to advance.
+
+    Where the `total` is not known, it is shown how much is done, and neither a bar nor the time that is left.
+    """
     if console.is_terminal:
-        columns = (
-            TextColumn("{task.description}"),
-            *([BarColumn(bar_width=20)] if console.width >= _WIDE else []),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*_columns(total), console=console, transient=True) as bar:
             task = bar.add_task(name, total=total, unit=unit, note="")
 
             def advance_bar(count: int, note: str = "") -> None:
@@ -67,10 +61,25 @@ def phase(name: str, total: int, unit: str = "pictures") -> Iterator[Advance]:
         if now - last >= PLAIN_INTERVAL:
             last = now
             rate = done / (now - started)
-            left = (total - done) / rate if rate else float("inf")
-            say(f"{name}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left {note}".rstrip())
+            of_total, left = "", ""
+            if total is not None:
+                of_total = f"/{total:,}"
+                left = f", {(total - done) / rate if rate else float('inf'):,.0f} s left"
+            say(f"{name}: {done:,}{of_total} {unit}, {rate:,.0f} {unit}/s{left} {note}".rstrip())
 
     yield advance_lines
+
+
+def _columns(total: int | None) -> Iterator[ProgressColumn]:
+    yield TextColumn("{task.description}")
+    if total is not None and console.width >= _WIDE:
+        yield BarColumn(bar_width=20)
+    yield TextColumn("{task.completed:,.0f}" if total is None else "{task.completed:,.0f}/{task.total:,.0f}")
+    yield _Rate()
+    if total is not None:
+        yield TimeRemainingColumn()
+        yield TextColumn("left")
+    yield TextColumn("{task.fields[note]}")
 
 
 class Stopwatch:

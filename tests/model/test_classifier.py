@@ -1,6 +1,8 @@
 """A classifier answers the same after saving, in any batch, and for files as for arrays; damage is named."""
 
 import json
+import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from frostline.data.decode import UnreadablePictureError
 from frostline.data.sources import load_dataset
 from frostline.errors import DataError, ModelError
 from frostline.model.backbone import load_backbone
+from frostline.model.classifier import Answers, digest_classifier
 from frostline.model.network import Architecture
 from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.prediction import Prediction
@@ -171,8 +174,41 @@ def test_predictions_come_while_pictures_are_still_given(
             yield pictures[0]
 
     answers = classifier.predict_each(endless(), batch_size=4)
-    next(answers)
-    assert len(taken) == 4
+    for number in range(12):
+        next(answers)
+        assert len(taken) == 8 + number // 4 * 4
+
+
+def test_the_next_batch_is_read_while_one_is_computed(
+    classifier: NetworkClassifier, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [threading.Event() for _ in range(4)]
+    fit = classifier.preprocessing.fit
+
+    def fit_seen(self: Preprocessing, picture: Picture) -> Picture:
+        seen[int(picture[0, 0, 0])].set()
+        return fit(picture)
+
+    def answer(squares: Sequence[Picture]) -> Answers:
+        following = int(squares[0][0, 0, 0]) + 1
+        assert following == len(seen) or seen[following].wait(timeout=10)
+        return Answers(np.full((len(squares), len(CLASSES)), 1 / len(CLASSES), np.float32), None)
+
+    monkeypatch.setattr(Preprocessing, "fit", fit_seen)
+    monkeypatch.setattr(classifier, "answering", lambda expected: answer)
+    numbered = [np.full((8, 8, 3), number, np.uint8) for number in range(4)]
+    assert len(classifier.predict(numbered, batch_size=1)) == 4
+
+
+def test_the_digest_is_of_the_classifier_alone(folder: Path, tmp_path: Path) -> None:
+    digest = digest_classifier(folder)
+    copy = Path(shutil.copytree(folder, tmp_path / "run" / "classifier"))
+    (copy / "notes.txt").write_text("mine")
+    assert digest_classifier(copy) == digest_classifier(copy.parent) == digest
+    edit(copy / "classifier.json", frostline="changed")
+    assert digest_classifier(copy) != digest
+    with pytest.raises(ModelError, match="no such run or classifier"):
+        digest_classifier(tmp_path / "none")
 
 
 def test_a_dataset_s_pictures_are_predicted_as_files_are(classifier: NetworkClassifier, photos: Path) -> None:

@@ -1,18 +1,19 @@
-"""Answers as text, CSV and JSON: whole, in order, and written as they come."""
+"""Answers as text, cells and JSON: whole, in order, and written as they come."""
 
-import csv
 import io
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from frostline.results.answers import Answer, Writer, write_csv, write_json, write_text
+from frostline.results.answers import Answer, Writer, csv_header, csv_row, printable, write_json, write_text
 
 CAT = Answer("a/cat.jpg", "cat", (("cat", 0.75), ('großer, "Hund"', 0.25)))
 MAYBE = Answer("c.jpg", "unsure", (("cat", 0.5), ("dog", 0.5)), far=True)
 BAD = Answer("b.jpg", error="the file is empty (0 bytes)")
-WRITERS = [write_text, write_csv, write_json]
+WRITERS = [write_text, write_json]
 
 
 def written(writer: Writer, answers: list[Answer], classes: int = 2) -> tuple[str, int]:
@@ -31,15 +32,18 @@ def test_text() -> None:
     assert errors == 1
 
 
-def test_csv() -> None:
-    text, errors = written(write_csv, [CAT, MAYBE, BAD])
-    assert list(csv.reader(io.StringIO(text))) == [
-        ["path", "answer", "class", "probability", "class_2", "probability_2", "far", "error"],
+def test_cells() -> None:
+    assert csv_header(2) == ["path", "answer", "class", "probability", "class_2", "probability_2", "far", "error"]
+    assert [csv_row(answer, 2) for answer in (CAT, MAYBE, BAD)] == [
         ["a/cat.jpg", "cat", "cat", "0.750000", 'großer, "Hund"', "0.250000", "no", ""],
         ["c.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "yes", ""],
         ["b.jpg", "", "", "", "", "", "", "the file is empty (0 bytes)"],
     ]
-    assert errors == 1
+
+
+def test_a_path_that_is_no_text_is_printable() -> None:
+    assert printable(Path("größer/\t.jpg")) == "größer/\t.jpg"
+    assert printable(os.fsdecode(b"a\xff.jpg")) == "a\\xff.jpg"
 
 
 def test_json() -> None:
@@ -59,7 +63,6 @@ def test_json() -> None:
 
 def test_nothing_is_whole_too() -> None:
     assert written(write_text, []) == ("", 0)
-    assert written(write_csv, [], 1) == ("path,answer,class,probability,far,error\n", 0)
     assert written(write_json, []) == ("[]\n", 0)
 
 
@@ -76,7 +79,7 @@ def test_each_answer_is_written_before_the_next_is_asked_for(writer: Writer) -> 
     assert writer(answers(), file, 2) == 1
 
 
-@pytest.mark.parametrize("writer", [write_text, write_json])
+@pytest.mark.parametrize("writer", WRITERS)
 def test_each_answer_reaches_a_pipe_at_once(writer: Writer) -> None:
     raw = io.BytesIO()
 

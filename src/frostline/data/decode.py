@@ -69,7 +69,7 @@ def decode_picture(
     *,
     min_side: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    formats: Sequence[str] | None = None,
+    formats: tuple[str, ...] | None = None,
 ) -> Picture:
     """Decode one picture to RGB, uint8 of shape (height, width, 3); the first frame of an animation.
 
@@ -116,7 +116,7 @@ def fit_square(picture: Picture, size: int, mode: ResizeMode) -> Picture:
     return np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def _open(stream: BinaryIO, name: str, formats: Sequence[str] | None) -> Image.Image:
+def _open(stream: BinaryIO, name: str, formats: tuple[str, ...] | None) -> Image.Image:
     """Open a picture; Pillow's plug-in for HEIC is loaded when the first such picture comes."""
     try:
         return Image.open(stream, formats=formats)

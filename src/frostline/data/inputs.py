@@ -1,15 +1,22 @@
-"""From what a user names on the command line to picture files, in a stated order."""
+"""From what a user names on the command line to picture files, in a stated order and as they are needed."""
 
 import glob
+import os
+import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from heapq import merge
+from itertools import chain, islice
 from pathlib import Path
 
-from natsort import natsorted
+from natsort import natsort_keygen
 
-from frostline.data.folders import list_folder
-from frostline.data.listing import may_be_picture
+from frostline.data.listing import is_hidden, may_be_picture
 from frostline.errors import DataError
+
+_RUN = 10_000
+"""Names that are sorted at once: the sort keys of more would take many times the room of the names."""
+
+_natural = natsort_keygen()
 
 
 def expand_inputs(names: Iterable[str], listed: Iterable[str]) -> Iterator[Path]:
@@ -17,7 +24,10 @@ def expand_inputs(names: Iterable[str], listed: Iterable[str]) -> Iterator[Path]
 
     A name is a file; a folder, which stands for every picture below it in natural order; a glob pattern, likewise;
     or `-`, which stands for the lines of `listed`. A file that is missing is given all the same, so that it can be
-    reported in its place. Raises `DataError` at once for a folder or a pattern without pictures, and for an empty name.
+    reported in its place. Folders are opened one after the other as their pictures are asked for.
+
+    Raises `DataError` at once for a folder or a pattern without pictures, and for an empty name; for a folder further
+    down that cannot be opened, when it is reached.
     """
     return chain.from_iterable([_expand(name, listed) for name in names])
 
@@ -28,9 +38,9 @@ def _expand(name: str, listed: Iterable[str]) -> Iterable[Path]:
     if name == "-":
         return _listed(listed)
     if Path(name).is_dir():
-        return _below(Path(name))
+        return _not_empty(_below(Path(name)), f"{name} holds no pictures")
     if glob.has_magic(name) and not Path(name).exists():
-        return _matching(name)
+        return _not_empty(_matching(name), f"no file matches {name}")
     return [Path(name)]
 
 
@@ -42,15 +52,76 @@ def _listed(lines: Iterable[str]) -> Iterator[Path]:
             yield Path(name)
 
 
-def _matching(pattern: str) -> list[Path]:
-    found = natsorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
-    if not found:
-        raise DataError(f"no file matches {pattern}")
-    return [Path(path) for path in found]
+def _not_empty(paths: Iterator[Path], otherwise: str) -> Iterator[Path]:
+    """The same paths, of which the first is looked for at once. Raises `DataError` where there is none."""
+    for first in paths:
+        return chain([first], paths)
+    raise DataError(otherwise)
 
 
-def _below(folder: Path) -> list[Path]:
-    names = [name for name in list_folder(folder).files if may_be_picture(name)]
-    if not names:
-        raise DataError(f"{folder} holds no pictures")
-    return [folder / name for name in natsorted(names)]
+def _matching(pattern: str) -> Iterator[Path]:
+    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207
+    return map(Path, _in_natural_order(name for name in found if Path(name).is_file()))
+
+
+def _below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """Every picture below a folder; a symbolic link back to a folder `above` it is not followed."""
+    here = _identity(folder)
+    if here in above:
+        return
+    for name in _in_natural_order(_scan(folder)):
+        if name.endswith("/"):
+            yield from _below(folder / name, above | {here})
+        else:
+            yield folder / name
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise _cannot_open(folder, error) from None
+    return status.st_dev, status.st_ino
+
+
+def _scan(folder: Path) -> Iterator[str]:
+    """Names of the pictures in a folder, and of its folders with a slash after them; neither those that are hidden.
+
+    Pipes, sockets and devices are left out. A link that leads nowhere counts as a picture, so that it is named as
+    unreadable.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    yield f"{entry.name}/"
+                elif may_be_picture(entry.name) and (entry.is_file() or entry.is_symlink()):
+                    yield entry.name
+    except OSError as error:
+        raise _cannot_open(folder, error) from None
+
+
+def _cannot_open(folder: Path, error: OSError) -> DataError:
+    return DataError(f"cannot open the folder {folder}: {error.strerror}")
+
+
+def _in_natural_order(names: Iterator[str]) -> Iterator[str]:
+    """Sort file names; those that only write the same numbers in other ways, such as 1 and 01, by their characters.
+
+    They are sorted in runs, each of which is kept as one string, and the runs are merged as names are asked for: a
+    million names take little more room than their characters.
+    """
+    runs = []
+    while run := sorted(islice(names, _RUN), key=_order):
+        runs.append("\0".join(run))
+    return merge(*(_split(run) for run in runs), key=_order)
+
+
+def _split(run: str) -> Iterator[str]:
+    return (match[0] for match in re.finditer("[^\0]+", run))
+
+
+def _order(name: str) -> tuple[object, str]:
+    return _natural(name), name

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import timm
 import torch
-from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import Tensor, nn
 
+from frostline._timm import timm
 from frostline.errors import ModelError
 from frostline.model.weights import LoadedWeights, WeightsOrigin, find_weights, where_available
 
@@ -101,7 +101,7 @@ def list_backbones(search: str = "", *, weights_dir: Path | None = None) -> list
         BackboneInfo(
             name,
             count_parameters(name) if counted else None,
-            get_pretrained_cfg(name).input_size[-1],
+            timm.models.get_pretrained_cfg(name).input_size[-1],
             where_available(name, weights_dir),
         )
         for name in names
@@ -115,7 +115,7 @@ def count_parameters(name: str) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _pretrained_cfg(name: str) -> PretrainedCfg:
+def _pretrained_cfg(name: str) -> Any:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
@@ -126,7 +126,7 @@ def _pretrained_cfg(name: str) -> PretrainedCfg:
         raise ModelError(
             f"unknown weights {tag!r} for {architecture}; timm has: {', '.join(filter(None, tags)) or 'none'}"
         )
-    return get_pretrained_cfg(name) or PretrainedCfg()
+    return timm.models.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
 
 
 def _fill(module: nn.Module, name: str, loaded: LoadedWeights) -> None:

@@ -1,10 +1,13 @@
 """What every trained classifier does, whatever runs it: pictures in, predictions out."""
 
+import glob
+import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -20,6 +23,10 @@ from frostline.progress import phase
 from frostline.results.predictions import Predictions
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+_PARTS = 4
+"""Parts of a batch that each thread is handed, so that all are busy to its end though some pictures take longer."""
 
 
 class Answers(NamedTuple):
@@ -89,21 +96,23 @@ class ImageClassifier(ABC):
         return predictions
 
     def predict_each(
-        self, pictures: Iterable[str | Path | Picture], batch_size: int = 32
+        self, pictures: Iterable[str | Path | Picture], batch_size: int = 32, expected: int = 0
     ) -> Iterator[Prediction | UnreadablePictureError]:
-        """Classify pictures one batch after another, in the order given; an unreadable one gives its error."""
-        answer = self.answering()
-        with ThreadPoolExecutor() as pool:
-            for chunk in _chunks(pictures, batch_size):
-                fitted = list(pool.map(self._fit_or_error, chunk))
-                readable = [picture for picture in fitted if isinstance(picture, np.ndarray)]
-                predictions = self.predictions(answer(readable)) if readable else iter(())
-                for given, picture in zip(chunk, fitted, strict=True):
-                    if isinstance(picture, UnreadablePictureError):
-                        yield picture
-                    else:
-                        path = "" if isinstance(given, np.ndarray) else str(given)
-                        yield replace(next(predictions), path=path)
+        """Classify pictures one batch after another, in the order given; an unreadable one gives its error.
+
+        While a batch is computed, the next one is read; no more than that is taken from `pictures` before it is needed.
+        `expected` is how many are known to come, or have gone before.
+        """
+        answer = self.answering(expected)
+        for chunk, fitted in _one_ahead(self._fit_or_error, _chunks(pictures, batch_size)):
+            readable = [picture for picture in fitted if isinstance(picture, np.ndarray)]
+            predictions = self.predictions(answer(readable)) if readable else iter(())
+            for given, picture in zip(chunk, fitted, strict=True):
+                if isinstance(picture, UnreadablePictureError):
+                    yield picture
+                else:
+                    path = "" if isinstance(given, np.ndarray) else str(given)
+                    yield replace(next(predictions), path=path)
 
     def predictions(self, answers: Answers) -> Iterator[Prediction]:
         """What the classifier says about each picture of a batch, without its path."""
@@ -176,6 +185,28 @@ class ImageClassifier(ABC):
             return error
 
 
+def digest_classifier(path: Path) -> str:
+    """A digest (SHA-256) of the files that `ImageClassifier.load` reads: as long as it is the same, so are the answers.
+
+    Raises `ModelError` where there is no classifier.
+    """
+    from frostline.model.exported import find_export
+
+    export = find_export(path)
+    if export is not None:
+        files = sorted(export[1].parent.glob(f"{glob.escape(export[1].stem)}.*"))
+    else:
+        from frostline.model.network_classifier import find_classifier
+
+        folder = find_classifier(path)
+        files = sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
 def read_picture(path: Path, min_side: int | None = None) -> Picture:
     """Decode one picture file. Raises `UnreadablePictureError`."""
     try:
@@ -183,6 +214,27 @@ def read_picture(path: Path, min_side: int | None = None) -> Picture:
             return decode_picture(file, str(path), min_side=min_side)
     except OSError as error:
         raise UnreadablePictureError(str(path), error.strerror or str(error)) from error
+
+
+def _one_ahead(
+    function: Callable[[_Item], _Result], chunks: Iterable[list[_Item]]
+) -> Iterator[tuple[list[_Item], list[_Result]]]:
+    """Yield chunks with what the function gives for their items, while threads work on the chunk after it.
+
+    A thread takes several items at a time: to hand over one alone costs as much as to decode a tiny picture.
+    """
+    threads = os.cpu_count() or 1
+
+    def work(items: list[_Item]) -> list[_Result]:
+        return [function(item) for item in items]
+
+    with ThreadPoolExecutor(threads) as pool:
+        begun = (
+            (chunk, pool.map(work, _chunks(chunk, max(1, len(chunk) // (_PARTS * threads)))))
+            for chunk in chain(chunks, [[]])
+        )
+        for (chunk, results), _ in pairwise(begun):
+            yield chunk, list(chain.from_iterable(results))
 
 
 def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -118,7 +118,7 @@ class OpenVinoEngine:
         example = torch.zeros(2, *shape)
         with torch.no_grad():
             self._shape = tuple(module.eval()(example).shape[1:])
-        model = _convert(module, example)
+        model = convert_module(module, example)
         self.name = "openvino"
         self.version: str = openvino.get_version()
         if calibration is not None:
@@ -155,14 +155,17 @@ def import_openvino() -> Any:
     return openvino
 
 
-def _convert(module: nn.Module, example: Tensor) -> Any:
-    """A torch module as an OpenVINO model; `openvino.convert_model` makes the same, but reports its use to Intel."""
+def convert_module(module: nn.Module, *examples: Tensor) -> Any:
+    """A torch module as an OpenVINO model, given an example of each input.
+
+    `openvino.convert_model` makes the same, but reports its use to Intel.
+    """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's on tracing: that it is old, and that sizes become constants
-        decoder = TorchScriptPythonDecoder(module, example_input=(example,))
+        decoder = TorchScriptPythonDecoder(module, example_input=examples)
         frontend = FrontEndManager().load_by_framework("pytorch")
         return frontend.convert(frontend.load(decoder))
 

@@ -3,13 +3,13 @@
 import socket
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-from timm.models import PretrainedCfg, get_pretrained_cfg
-from timm.models._hub import download_cached_file
 
+from frostline._timm import timm
 from frostline.errors import ModelError
 
 _FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -26,7 +26,7 @@ _DOWNLOAD_ERRORS: tuple[type[Exception], ...] = (
 
 def cached_file(backbone: str) -> Path | None:
     """The weights of a timm backbone in the hub's cache (`HF_HOME`), or None; never uses the network."""
-    pretrained = get_pretrained_cfg(backbone)
+    pretrained = timm.models.get_pretrained_cfg(backbone)
     if pretrained is None or not pretrained.hf_hub_id:
         return None
     repository, revision = _repository(pretrained)
@@ -39,19 +39,19 @@ def cached_file(backbone: str) -> Path | None:
 
 def is_published(backbone: str) -> bool:
     """Whether timm knows a place to download this backbone's weights from."""
-    pretrained = get_pretrained_cfg(backbone)
+    pretrained = timm.models.get_pretrained_cfg(backbone)
     return pretrained is not None and bool(pretrained.has_weights)
 
 
 def licence(backbone: str) -> str | None:
     """The licence of a timm backbone's weights as timm names it, or None where it names none."""
-    pretrained = get_pretrained_cfg(backbone)
+    pretrained = timm.models.get_pretrained_cfg(backbone)
     return None if pretrained is None else pretrained.license
 
 
 def repository(backbone: str) -> str | None:
     """The hub's repository of a timm backbone's weights, or None where they lie elsewhere."""
-    pretrained = get_pretrained_cfg(backbone)
+    pretrained = timm.models.get_pretrained_cfg(backbone)
     return None if pretrained is None or not pretrained.hf_hub_id else _repository(pretrained)[0]
 
 
@@ -63,7 +63,7 @@ def fetch(backbone: str) -> Path:
     cached = cached_file(backbone)
     if cached is not None:
         return cached
-    pretrained = get_pretrained_cfg(backbone)
+    pretrained = timm.models.get_pretrained_cfg(backbone)
     if pretrained is None or not pretrained.has_weights:
         raise ModelError("timm publishes none")
     if constants.HF_HUB_OFFLINE:
@@ -78,9 +78,9 @@ def fetch(backbone: str) -> Path:
         raise ModelError(f"the download failed: {reason[:200]}") from error
 
 
-def _download(pretrained: PretrainedCfg) -> Path:
+def _download(pretrained: Any) -> Path:
     if not pretrained.hf_hub_id:
-        return Path(download_cached_file(pretrained.url, progress=True))
+        return Path(timm.models._hub.download_cached_file(pretrained.url, progress=True))
     repository, revision = _repository(pretrained)
     *names, last = _file_names(pretrained)
     for name in names:
@@ -108,10 +108,10 @@ def _reachable(address: str) -> bool:
     return True
 
 
-def _repository(pretrained: PretrainedCfg) -> tuple[str, str | None]:
+def _repository(pretrained: Any) -> tuple[str, str | None]:
     repository, _, revision = pretrained.hf_hub_id.partition("@")
     return repository, revision or None
 
 
-def _file_names(pretrained: PretrainedCfg) -> tuple[str, ...]:
+def _file_names(pretrained: Any) -> tuple[str, ...]:
     return (pretrained.hf_hub_filename,) if pretrained.hf_hub_filename else _FILE_NAMES

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 
+from frostline._timm import timm
 from frostline.errors import ModelError
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -71,8 +71,8 @@ class _LayerTracer(fx.Tracer):
     """Looks into everything but the modules that are one layer, or that timm says cannot be traced."""
 
     def __init__(self) -> None:
-        super().__init__(autowrap_functions=tuple(get_notrace_functions()))
-        self._opaque = tuple(get_notrace_modules())
+        super().__init__(autowrap_functions=tuple(timm.layers.get_notrace_functions()))
+        self._opaque = tuple(timm.layers.get_notrace_modules())
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, self._opaque) or _module_operation(m) is not None:

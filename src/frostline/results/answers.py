@@ -1,9 +1,10 @@
 """Answers about unlabelled pictures, written row by row as text, CSV or JSON."""
 
-import csv
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 
@@ -25,6 +26,26 @@ Writer = Callable[[Iterable[Answer], IO[str], int], int]
 """Writes answers with so many classes each; returns how many pictures could not be read."""
 
 
+def printable(path: str | Path) -> str:
+    """A path as text; bytes that are none are escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def csv_header(classes: int) -> list[str]:
+    """Columns: path, answer, class and probability (numbered from 2 on where several are asked for), far, error."""
+    numbers = ["" if place == 0 else f"_{place + 1}" for place in range(classes)]
+    named = [f"{column}{number}" for number in numbers for column in ("class", "probability")]
+    return ["path", "answer", *named, "far", "error"]
+
+
+def csv_row(answer: Answer, classes: int) -> list[str]:
+    """The cells of one answer under `csv_header`."""
+    cells = [cell for name, probability in answer.top for cell in (name, f"{probability:.6f}")]
+    padding = [""] * (2 * classes - len(cells))
+    far = "" if answer.error else "yes" if answer.far else "no"
+    return [answer.path, answer.answer, *cells, *padding, far, answer.error or ""]
+
+
 def write_text(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
     """One line a picture: path, class and probability, for each of its classes, and what to be careful of."""
     errors = 0
@@ -37,22 +58,6 @@ def write_text(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
             unsure = "" if answer.answer == answer.top[0][0] else f"{answer.answer}: "
             far = "  (far from the training pictures)" if answer.far else ""
             print(f"{answer.path}\t{unsure}{shown}{far}", file=file, flush=True)
-    return errors
-
-
-def write_csv(answers: Iterable[Answer], file: IO[str], classes: int) -> int:
-    """Columns: path, answer, class and probability (numbered from 2 on where several are asked for), far, error."""
-    writer = csv.writer(file, lineterminator="\n")
-    numbers = ["" if place == 0 else f"_{place + 1}" for place in range(classes)]
-    named = [f"{column}{number}" for number in numbers for column in ("class", "probability")]
-    writer.writerow(["path", "answer", *named, "far", "error"])
-    errors = 0
-    for answer in answers:
-        cells = [cell for name, probability in answer.top for cell in (name, f"{probability:.6f}")]
-        padding = [""] * (2 * classes - len(cells))
-        far = "" if answer.error else "yes" if answer.far else "no"
-        writer.writerow([answer.path, answer.answer, *cells, *padding, far, answer.error or ""])
-        errors += answer.error is not None
     return errors
 
 

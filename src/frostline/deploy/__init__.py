@@ -1,0 +1,1 @@
+"""A classifier made ready for use elsewhere: exported with proof, and served."""

@@ -1,0 +1,154 @@
+"""What runs exported classifiers: ONNX Runtime, OpenVINO and torch, each behind the same small interface."""
+
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.errors import ModelError
+
+METADATA_KEY = "frostline"
+"""Under which an artefact's metadata hold its description."""
+
+BATCH = 16
+"""Pictures in one request to OpenVINO, which is fastest with small batches."""
+
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+
+
+class Runtime(Protocol):
+    """Runs one artefact. It is not for several threads at a time."""
+
+    name: ClassVar[str]
+    version: str
+    metadata: str | None
+    """The artefact's description as JSON; None where it has none."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises `ModelError` where the file is damaged or the runtime is not installed."""
+        ...
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
+        """From RGB pictures of one size, (N, height, width, 3), to probabilities, (N, classes), and distances, (N,).
+
+        There are no distances where the classifier does not measure them.
+        """
+        ...
+
+
+class OnnxRuntime:
+    """Runs an ONNX artefact in ONNX Runtime."""
+
+    name: ClassVar[str] = "onnxruntime"
+
+    def __init__(self, file: Path) -> None:
+        onnxruntime = _import("onnxruntime", "runtime")
+        self.version = str(onnxruntime.__version__)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no base of their own
+            raise _damaged(file, error) from error
+        self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
+        """See `Runtime`."""
+        return _pair(self._session.run(None, {"pictures": pictures}))
+
+
+class OpenVinoRuntime:
+    """Runs an OpenVINO artefact: whole requests of `BATCH` pictures at once, what is left by itself."""
+
+    name: ClassVar[str] = "openvino"
+
+    def __init__(self, file: Path) -> None:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it reports the import to Intel
+        openvino = _import("openvino", "openvino")
+        try:
+            self._load(openvino, openvino.Core().read_model(file))
+        except RuntimeError as error:
+            raise _damaged(file, error) from error
+
+    @classmethod
+    def of(cls, model: Any) -> "OpenVinoRuntime":
+        """Run an `openvino.Model` that is in no file."""
+        runtime = cls.__new__(cls)
+        runtime._load(_import("openvino", "openvino"), model)
+        return runtime
+
+    def _load(self, openvino: Any, model: Any) -> None:
+        self.version = str(openvino.__version__).partition("-")[0]
+        known = model.has_rt_info([METADATA_KEY])
+        self.metadata: str | None = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
+        core, exact = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+        self._single = core.compile_model(model, "CPU", {**exact, "PERFORMANCE_HINT": "LATENCY"})
+        model = model.clone()
+        model.reshape({0: openvino.PartialShape([BATCH, -1, -1, 3])})
+        compiled = core.compile_model(model, "CPU", {**exact, "PERFORMANCE_HINT": "THROUGHPUT"})
+        self._queue = openvino.AsyncInferQueue(compiled)
+        self._queue.set_callback(_keep_outputs)
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
+        """See `Runtime`."""
+        found: list[list[NDArray[np.float32]]] = [[] for _ in range(-(-len(pictures) // BATCH))]
+        for place, kept in enumerate(found):
+            batch = np.ascontiguousarray(pictures[place * BATCH : (place + 1) * BATCH])
+            if len(batch) == BATCH:
+                self._queue.start_async({0: batch}, userdata=kept)
+            else:
+                kept.extend(output.copy() for output in self._single(batch).values())
+        self._queue.wait_all()
+        return _pair([np.concatenate(parts) for parts in zip(*found, strict=True)])
+
+
+class TorchScriptRuntime:
+    """Runs a TorchScript artefact in torch."""
+
+    name: ClassVar[str] = "torch"
+
+    def __init__(self, file: Path) -> None:
+        self._torch = _import("torch", "train")
+        self.version = str(self._torch.__version__)
+        extra = {METADATA_KEY: ""}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._module = self._torch.jit.load(file, map_location="cpu", _extra_files=extra)
+        except (RuntimeError, ValueError) as error:
+            raise _damaged(file, error) from error
+        text: str | bytes = extra[METADATA_KEY]
+        self.metadata = (text.decode() if isinstance(text, bytes) else text) or None
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
+        """See `Runtime`."""
+        with self._torch.no_grad():
+            outputs = self._module(self._torch.from_numpy(np.ascontiguousarray(pictures)))
+        return _pair([output.numpy() for output in outputs])
+
+
+def _import(package: str, extra: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ModelError(
+            f"{package} is not installed, which runs this file: pip install 'frostline[{extra}]'"
+        ) from error
+
+
+def _damaged(file: Path, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())[:200]
+    return ModelError(f"{file} cannot be used: {reason}; export the classifier anew")
+
+
+def _keep_outputs(request: Any, kept: list[NDArray[np.float32]]) -> None:
+    kept.extend(request.get_output_tensor(place).data.copy() for place in range(len(request.model_outputs)))
+
+
+def _pair(outputs: list[Any]) -> Outputs:
+    probabilities, *distances = outputs
+    return probabilities, distances[0] if distances else None

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Column, Table
 
 from frostline import __version__
-from frostline.cli_deploy import export
+from frostline.cli_deploy import export, serve
 from frostline.cli_options import FILE, PATH, ConfigCommand, config_options, new_file
 from frostline.cli_output import print_audit, print_folds, print_json, print_run, print_table
 from frostline.cli_predict import COLUMNS, evaluate, explain, predict
@@ -211,7 +211,7 @@ def clear_cache() -> None:
     print(f"removed {removed:,} from {kept.folder}, {decimal(size)}{still}")
 
 
-for command in (evaluate, predict, explain, export, report, compare, runs, threshold):
+for command in (evaluate, predict, explain, export, serve, report, compare, runs, threshold):
     commands.add_command(command)
 
 

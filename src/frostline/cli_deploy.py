@@ -1,7 +1,7 @@
 """The commands that take a classifier elsewhere: exported, or served."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,3 +55,32 @@ def export(
         print_json({"folder": str(exported.folder), **exported.parity.to_dict()})
     else:
         print_export(exported)
+
+
+@click.command()
+@click.argument("classifier", type=PATH)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all of them.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0: one that is free.")
+@click.option(
+    "--token", envvar="FROSTLINE_TOKEN", help="What clients must send as bearer token; better in FROSTLINE_TOKEN."
+)
+@click.option("--top-k", type=int, default=5, show_default=True, help="Classes in an answer, if the client is silent.")
+@click.option("--max-body-bytes", type=int, default=20 * 2**20, show_default=True, help="Of a request.")
+@click.option("--max-pixels", type=int, default=50_000_000, show_default=True, help="Width times height of a picture.")
+@click.option("--max-pictures", type=int, default=32, show_default=True, help="In one request.")
+@click.option("--max-seconds", type=float, default=30.0, show_default=True, help="For one request.")
+@click.option("--max-requests", type=int, default=64, show_default=True, help="In flight at a time.")
+@click.option("--batch-size", type=int, default=16, show_default=True, help="Pictures computed at once; 1: singly.")
+@click.option("--batch-wait", type=float, default=2.0, show_default=True, help="Milliseconds to wait for others.")
+def serve(classifier: Path, **settings: Any) -> None:
+    """Serve a classifier by HTTP, with a page to drop pictures on.
+
+    CLASSIFIER is the folder of a run, of a classifier, or what `frostline export` wrote. POST /predict takes pictures
+    as a form or as the body itself, and answers in JSON; the page is at /, the description of all routes at
+    /openapi.json, figures for Prometheus at /metrics. Pictures that come at the same time are computed together.
+    SIGTERM or Ctrl-C stops it once all that was accepted is answered.
+    """
+    from frostline.deploy.server.run import serve as run_server
+    from frostline.deploy.server.settings import Settings
+
+    run_server(classifier, Settings(**settings))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from frostline.results.answers import Answer
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column", "time_column")
-_TABLE_BATCH = 128
+TABLE_BATCH = 128
 """Pictures in a batch where nobody waits for the first answers; a divisor of `answer_table.PIECE`."""
 
 
@@ -90,7 +90,7 @@ def predict(
     classes = min(top_k, len(loaded.class_names))
     if csv_file is not None:
         origin = Origin(digest_classifier(classifier), classes, tuple(pictures))
-        answer_each = partial(_answers, loaded, classes, batch_size=_TABLE_BATCH)
+        answer_each = partial(_answers, loaded, classes, batch_size=TABLE_BATCH)
         errors = save_answers(csv_file, origin, inputs, answer_each, go_on=go_on)
     else:
         write = write_json if as_json else write_text

@@ -211,6 +211,16 @@ def test_the_digest_is_of_the_classifier_alone(folder: Path, tmp_path: Path) -> 
         digest_classifier(tmp_path / "none")
 
 
+def test_the_digest_of_an_export_is_of_all_its_files(tmp_path: Path) -> None:
+    for name in ("model.xml", "model.bin", "parity.json"):
+        (tmp_path / name).write_text(name)
+    digest = digest_classifier(tmp_path)
+    (tmp_path / "parity.json").write_text("again")
+    assert digest_classifier(tmp_path) == digest_classifier(tmp_path / "model.xml") == digest
+    (tmp_path / "model.bin").write_text("other weights")
+    assert digest_classifier(tmp_path) != digest
+
+
 def test_a_dataset_s_pictures_are_predicted_as_files_are(classifier: NetworkClassifier, photos: Path) -> None:
     dataset = load_dataset(photos)
     indices = np.array([41, 3, 22])

@@ -198,7 +198,7 @@ def test_what_cannot_run_in_int8_is_refused(spatial: nn.Module, monkeypatch: pyt
     def refuse(*arguments: object) -> None:
         raise RuntimeError("no such operation\nand more")
 
-    monkeypatch.setattr(engines, "_convert", refuse)
+    monkeypatch.setattr(engines, "convert_module", refuse)
     with pytest.raises(ConfigError, match=r"not for this network: no such operation; leave it out$"):
         make_quantisable_engine(spatial, SHAPE, CPU)
     monkeypatch.setattr(engines, "find_spec", lambda name: None)

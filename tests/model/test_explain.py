@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from frostline.data.dataset import Picture
 from frostline.errors import ModelError
+from frostline.model import resampling
 from frostline.model.backbone import load_backbone
 from frostline.model.depths import Features, with_features
 from frostline.model.explain import Explainer, enlarge, overlay
@@ -45,8 +46,7 @@ def noise(count: int, side: int = SIZE) -> list[Picture]:
 
 
 def pixels_of(classifier: NetworkClassifier, pictures: list[Picture]) -> Tensor:
-    sides = torch.tensor([len(picture) for picture in pictures])
-    return make_pixels(classifier.preprocessing, torch.from_numpy(np.stack(pictures)), sides)
+    return resampling.pixels_of(classifier.preprocessing, pictures, torch.device("cpu"))
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.model.preprocessing import Preprocessing
+from frostline.model.resampling import make_pixels
 from frostline.training.augment import PRESETS, Augmentation, Augmenter, erase, mix, view_matrices
 
 PREPROCESS = Preprocessing(24, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -25,7 +26,7 @@ def batch(count: int = 8) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
 def test_nothing_is_changed_without_amounts() -> None:
     buffer, sides, indices = batch()
     views = Augmenter(PREPROCESS, PRESETS["none"], 0)(buffer, sides, indices, 3)
-    assert torch.equal(views, PREPROCESS(buffer, sides))
+    assert torch.equal(views, make_pixels(PREPROCESS, buffer, sides))
     identity = torch.eye(2, 3).expand(8, 2, 3)
     assert torch.equal(view_matrices(Augmentation(), indices, 3, 0), identity)
 

@@ -13,6 +13,7 @@ from frostline.data.dataset import Dataset
 from frostline.data.pixels import read_pixels
 from frostline.data.splits import make_splits
 from frostline.errors import ConfigError
+from frostline.model.network_classifier import NetworkClassifier
 from frostline.results.history import EpochRecord
 from frostline.results.predictions import load_predictions
 from frostline.results.run_folder import RunFolder
@@ -81,7 +82,7 @@ def test_the_recipe_quick_saves_a_classifier_of_all_depths(
             runs_dir=tmp_path / "runs",
         ),
     )
-    loaded = frostline.ImageClassifier.load(run.folder)
+    loaded = NetworkClassifier.load(run.folder)
     assert loaded.architecture.features == "depths"
     expected = load_predictions(run.folder / "predictions" / "test.csv")
     found = loaded.predict([Path(dataset.source) / path for path in expected.paths])

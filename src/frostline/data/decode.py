@@ -55,6 +55,10 @@ class UnreadablePictureError(DataError):
         self.reason = reason
 
 
+class TooManyPixelsError(UnreadablePictureError):
+    """A picture is larger than it may be; nothing of it was decoded."""
+
+
 def list_unreadable(source: str, unreadable: Sequence[tuple[str, str]], advice: str) -> str:
     """One line that says how many pictures of a source cannot be read and what to do, then path and reason of each."""
     count = len(unreadable)
@@ -94,7 +98,7 @@ def decode_picture(
     except UnidentifiedImageError:
         raise UnreadablePictureError(name, "it is not a picture, or of a kind that Pillow cannot read") from None
     except Image.DecompressionBombError:
-        raise UnreadablePictureError(name, f"it has more than {DEFAULT_MAX_PIXELS:,} pixels") from None
+        raise TooManyPixelsError(name, f"it has more than {DEFAULT_MAX_PIXELS:,} pixels") from None
     except PILLOW_ERRORS as error:
         raise UnreadablePictureError(name, _one_line(error)) from error
 
@@ -141,7 +145,7 @@ def _check(image: Image.Image, name: str, max_pixels: int) -> None:
         raise UnreadablePictureError(name, "it has no pixels")
     if image.width * image.height > max_pixels:
         reason = f"it has {image.width} x {image.height} pixels, more than the limit of {max_pixels:,}"
-        raise UnreadablePictureError(name, reason)
+        raise TooManyPixelsError(name, reason)
     if image.format == "EPS":  # Pillow would hand the file to Ghostscript, which runs it as a program
         raise UnreadablePictureError(name, "PostScript is a program, not a picture: convert it to PNG or JPEG")
 

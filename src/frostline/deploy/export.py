@@ -9,11 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from frostline.deploy import onnx_format, openvino_format, torchscript_format
-from frostline.deploy.parity import Parity, folder_bytes, measure_parity
+from frostline.deploy.parity import REQUIRED, Parity, folder_bytes, measure_parity
 from frostline.deploy.proof_pictures import ProofPictures
 from frostline.errors import ConfigError, ExportError
 from frostline.files import atomic_write
@@ -94,8 +95,18 @@ def export(
 
 
 def run_in_memory(classifier: NetworkClassifier) -> ExportedClassifier:
-    """A classifier in OpenVINO, the fastest on a CPU, with no file. Raises `RuntimeError` where it cannot run there."""
-    return ExportedClassifier(OpenVinoRuntime.of(openvino_format.convert(classifier)), _describe(classifier, "float32"))
+    """A classifier in OpenVINO, the fastest on a CPU, with no file.
+
+    Raises `RuntimeError` where it cannot run there, or gives other probabilities for some pictures of noise.
+    """
+    runtime = OpenVinoRuntime.of(openvino_format.convert(classifier))
+    exported = ExportedClassifier(runtime, _describe(classifier, "float32"))
+    size = classifier.preprocessing.size
+    noise = list(np.random.default_rng(0).integers(0, 256, (4, size, size, 3), dtype=np.uint8))
+    off = np.abs(exported.probabilities(noise) - classifier.probabilities(noise)).max()
+    if not off <= REQUIRED["float32"].difference:
+        raise RuntimeError(f"a probability differs by {off:.3f}")
+    return exported
 
 
 def _describe(classifier: NetworkClassifier, precision: Precision) -> Description:

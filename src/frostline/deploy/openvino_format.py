@@ -16,7 +16,6 @@ from frostline.model.preprocessing import Preprocessing
 from frostline.model.quantise import quantise
 from frostline.model.runtimes import METADATA_KEY
 
-
 _EXACT_FIRST = 12
 """Operations with weights, from the input on, that stay in float32 where the rest is in 8 bits (docs/log.md)."""
 

@@ -93,7 +93,8 @@ class _Table:
         try:
             yield
         finally:
-            self._lock.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps a file that is open
+                self._lock.unlink()
             lock.release()
 
     def start(self, inputs: Iterator[Path]) -> Iterator[Path]:

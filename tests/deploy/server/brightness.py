@@ -37,7 +37,7 @@ class Brightness(ImageClassifier):
 if __name__ == "__main__":
     with patch.object(ImageClassifier, "load", lambda path: Brightness(0.02)):
         try:
-            serve("brightness", Settings(port=0, seconds=float(sys.argv[1])))
+            serve("brightness", Settings(port=0, max_seconds=float(sys.argv[1])))
         except KeyboardInterrupt:
             sys.exit(130)
         finally:

@@ -111,7 +111,7 @@ def start() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def served(classifier: NetworkClassifier) -> Iterator[Running]:
     """One service for many tests, with small limits."""
-    settings = Settings(body_bytes=200_000, pixels=100_000, pictures=8)
+    settings = Settings(max_body_bytes=200_000, max_pixels=100_000, max_pictures=8)
     with running(classifier, settings) as served:
         yield served
 

@@ -152,7 +152,7 @@ def test_an_address_that_is_not_ours_is_named() -> None:
 def test_a_classifier_that_cannot_run_ends_the_service(
     classifier: NetworkClassifier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(expected: int) -> None:
+    def fail(expected: int = 0) -> None:
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr(classifier, "answering", fail)

@@ -131,7 +131,7 @@ def test_a_slow_client_meets_the_limit_of_time(classifier: NetworkClassifier) ->
             yield b"x"
             time.sleep(0.02)
 
-    with running(classifier, Settings(seconds=0.5)) as served:
+    with running(classifier, Settings(max_seconds=0.5)) as served:
         start = time.monotonic()
         refused(served.client.post("/predict", content=drip()), 408, "longer than 0.5 seconds")
         assert 0.4 < time.monotonic() - start < 4
@@ -140,7 +140,7 @@ def test_a_slow_client_meets_the_limit_of_time(classifier: NetworkClassifier) ->
 
 def test_above_the_requests_in_flight_a_client_is_told_to_come_again(classifier: NetworkClassifier) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
-    with running(classifier, Settings(requests=1)) as served:
+    with running(classifier, Settings(max_requests=1)) as served:
         with socket.create_connection(("127.0.0.1", served.port), timeout=10) as first:
             first.sendall(head)
             wait_until(lambda: b"frostline_requests_in_flight 1.0" in served.service.metrics.text())
@@ -201,7 +201,14 @@ def test_clients_that_go_are_forgotten(served: Running) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"pixels": 0}, {"seconds": 0}, {"batch_wait": -1}, {"port": 70_000}, {"top_k": 2_000}, {"token": "two words"}],
+    [
+        {"max_pixels": 0},
+        {"max_seconds": 0},
+        {"batch_wait": -1},
+        {"port": 70_000},
+        {"top_k": 2_000},
+        {"token": "two words"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, int | str]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

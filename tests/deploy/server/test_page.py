@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def served(start: Callable[..., Any], classifier: NetworkClassifier) -> Iterator[Any]:
     """One service for many tests, with room for a picture of the camera."""
-    with start(classifier, Settings(body_bytes=200_000, pictures=8)) as running:
+    with start(classifier, Settings(max_body_bytes=200_000, max_pictures=8)) as running:
         yield running
 
 

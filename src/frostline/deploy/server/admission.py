@@ -26,17 +26,17 @@ class Admission:
         settings = self._service.settings
         if settings.token is not None and not _carries(Headers(scope=scope), settings.token):
             raise ProblemError(401, "This needs the server's token.", {"WWW-Authenticate": "Bearer"})
-        if self._in_flight >= settings.requests:
-            raise ProblemError(503, f"{settings.requests} requests are in flight; try again.", _RETRY)
+        if self._in_flight >= settings.max_requests:
+            raise ProblemError(503, f"{settings.max_requests} requests are in flight; try again.", _RETRY)
         self._in_flight += 1
         try:
             with self._service.metrics.in_flight.track_inprogress():
-                async with asyncio.timeout(settings.seconds) as limit:
+                async with asyncio.timeout(settings.max_seconds) as limit:
                     await self._app(scope, receive, send)
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise ProblemError(408, f"The request took longer than {_seconds(settings.seconds)}.") from None
+            raise ProblemError(408, f"The request took longer than {_seconds(settings.max_seconds)}.") from None
         finally:
             self._in_flight -= 1
 

@@ -10,9 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from frostline.data.dataset import Picture
-from frostline.data.decode import UnreadablePictureError
+from frostline.data.decode import TooManyPixelsError, UnreadablePictureError
 from frostline.deploy.server.batching import BusyError
-from frostline.deploy.server.decoding import has_too_many_pixels
 from frostline.deploy.server.explaining import CannotExplainError
 from frostline.deploy.server.problems import ProblemError
 from frostline.deploy.server.service import Service
@@ -71,7 +70,7 @@ async def _decode(service: Service, uploads: Sequence[Upload]) -> list[Picture |
     service.metrics.unreadable.inc(len(errors))
     if len(errors) < len(squares):
         return squares
-    status = 413 if all(has_too_many_pixels(error) for error in errors) else 422
+    status = 413 if all(isinstance(error, TooManyPixelsError) for error in errors) else 422
     first = f"{errors[0].path} cannot be read: {errors[0].reason}."
     raise ProblemError(status, first if len(errors) == 1 else f"None of {len(errors)} pictures can be read; {first}")
 

@@ -9,14 +9,12 @@ from contextlib import contextmanager
 import numpy as np
 
 from frostline.data.dataset import Picture
+from frostline.deploy.server.engine import fastest_answering
 from frostline.model.classifier import Answering, ImageClassifier
 from frostline.model.prediction import Prediction
 
 MOST_WAITING = 1_024
 """Pictures that may wait for the engine, beside those of one request; with 224 px they take 150 MB."""
-
-_EXPECTED = 1_000_000
-"""Pictures that a service is ready for: it runs for long, so that the fastest engine pays."""
 
 
 class BusyError(Exception):
@@ -160,5 +158,5 @@ class Batcher:
     def _compute(self, squares: list[Picture]) -> list[Prediction]:
         """Run the engine; in its thread."""
         if self._answering is None:
-            self._answering = self._classifier.answering(expected=_EXPECTED)
+            self._answering = fastest_answering(self._classifier)
         return list(self._classifier.predictions(self._answering(squares)))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -44,8 +43,3 @@ class Decoder:
         except UnreadablePictureError as error:
             return error
         return self._preprocessing.fit(picture)
-
-
-def has_too_many_pixels(error: UnreadablePictureError) -> bool:
-    """Whether a picture was refused for its size."""
-    return re.match(r"it has .*more than .*\d", error.reason) is not None

@@ -73,7 +73,7 @@ class DrainingServer(uvicorn.Server):
             await self._until(lambda: self._service.quiet_seconds > _QUIET_SECONDS, _LONGEST_SECONDS)
             taken = self._close_listener()
             stopped = time.monotonic()
-            await self._until(lambda: self._is_done(stopped if taken else 0.0), self._service.settings.seconds)
+            await self._until(lambda: self._is_done(stopped if taken else 0.0), self._service.settings.max_seconds)
         await super().shutdown(sockets)
 
     def _is_done(self, since: float) -> bool:

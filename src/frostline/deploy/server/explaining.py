@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,12 +17,6 @@ _SMALLEST_SIDE = 320
 
 class CannotExplainError(Exception):
     """The classifier has no feature map at hand that a class could be traced to."""
-
-
-def can_explain(classifier: ImageClassifier) -> bool:
-    """Whether torch runs the classifier; where its module is not loaded, no classifier is of its kind."""
-    module = sys.modules.get("frostline.model.network_classifier")
-    return module is not None and isinstance(classifier, module.NetworkClassifier)
 
 
 class Explaining:

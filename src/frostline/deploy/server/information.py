@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from frostline.deploy.server.explaining import can_explain
+from frostline.deploy.server.engine import needs_torch
 from frostline.deploy.server.openapi import describe_service
 from frostline.deploy.server.service import Service
 
@@ -60,12 +60,12 @@ def describe_model(service: Service) -> dict[str, Any]:
         "input_size": classifier.preprocessing.size,
         "unsure_below": classifier.unsure_below,
         "measures_distance": classifier.far_beyond is not None,
-        "can_explain": can_explain(classifier),
+        "can_explain": needs_torch(classifier),
         "top_k": settings.top_k,
         "limits": {
-            "body_bytes": settings.body_bytes,
-            "pixels": settings.pixels,
-            "pictures": settings.pictures,
+            "body_bytes": settings.max_body_bytes,
+            "pixels": settings.max_pixels,
+            "pictures": settings.max_pictures,
             "formats": list(service.decoder.formats),
         },
         "token_needed": settings.token is not None,

@@ -57,7 +57,7 @@ def _predict(settings: Settings) -> dict[str, Any]:
         "summary": "Classify pictures.",
         "description": "A picture that cannot be read is an entry with its error, as long as another one can.",
         "parameters": [_parameter("top_k", described, top_k)],
-        "requestBody": _body(settings.pictures),
+        "requestBody": _body(settings.max_pictures),
         "responses": {"200": answer, **_problems((400, 408, 413, 415, 422, 500, 503), settings)},
         **_security(settings),
     }

@@ -45,7 +45,7 @@ def serve(path: str | Path, settings: Settings) -> None:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=math.ceil(settings.seconds),
+            timeout_graceful_shutdown=math.ceil(settings.max_seconds),
         )
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         server = DrainingServer(config, service, listener)

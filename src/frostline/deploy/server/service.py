@@ -22,7 +22,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.batcher = Batcher(classifier, settings.batch_size, settings.batch_wait, self.metrics.batches.observe)
-        self.decoder = Decoder(classifier.preprocessing, settings.pixels)
+        self.decoder = Decoder(classifier.preprocessing, settings.max_pixels)
         self.explaining = Explaining(classifier)
         self.stopping = False
         """Whether it was told to stop; requests are answered still, and ask the clients to close their connections."""

@@ -26,15 +26,15 @@ class Settings:
     """0 takes one that is free."""
     token: str | None = field(default=None, repr=False)
     """What a client must send as bearer token to have pictures classified; None: nothing."""
-    body_bytes: int = 20 * 2**20
+    max_body_bytes: int = 20 * 2**20
     """Size of a request's body."""
-    pixels: int = 50_000_000
+    max_pixels: int = 50_000_000
     """Width times height of a picture."""
-    pictures: int = 32
+    max_pictures: int = 32
     """In one request."""
-    seconds: float = 30.0
+    max_seconds: float = 30.0
     """From a request's first byte to the last of its answer."""
-    requests: int = 64
+    max_requests: int = 64
     """In flight at a time."""
     batch_size: int = 16
     """Pictures of concurrent requests that are computed at once; 0 or 1 turns batching off."""
@@ -45,7 +45,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check the values. Raises `ConfigError`."""
-        for name in ("body_bytes", "pixels", "pictures", "seconds", "requests", "top_k"):
+        for name in ("max_body_bytes", "max_pixels", "max_pictures", "max_seconds", "max_requests", "top_k"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("batch_size", "batch_wait"):

@@ -31,9 +31,9 @@ class Upload:
 async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
     """The files of a form, or the body itself. Raises `ProblemError` for anything else, and above a limit."""
     content_type, options = parse_options_header(request.headers.get("content-type", "application/octet-stream"))
-    body = _limited(request, settings.body_bytes)
+    body = _limited(request, settings.max_body_bytes)
     if content_type == b"multipart/form-data":
-        return await _read_form(body, options.get(b"boundary"), settings.pictures)
+        return await _read_form(body, options.get(b"boundary"), settings.max_pictures)
     if content_type == b"application/octet-stream" or content_type.startswith(b"image/"):
         content = b"".join([chunk async for chunk in body])
         if not content:

@@ -12,6 +12,7 @@ from figures import Entry, epoch_ends, grouped, missing_epochs, test_accuracy, t
 from growth import fit_growth, fit_slope
 from measure import HERE, RESULTS
 from plots import COLOURS, LABELS, plot_comparison, plot_growth
+from report_deploy import exports, installation
 from report_doctor import duplicates, labels
 from tables import spread, table
 
@@ -247,6 +248,8 @@ SECTIONS: dict[str, Callable[[Content, Path], str]] = {
     "growth.json": growth,
     "duplicates.json": lambda content, _: duplicates(content),
     "labels.json": lambda content, _: labels(content),
+    "export.json": lambda content, _: exports(content),
+    "install.json": lambda content, _: installation(content),
 }
 """By file of figures, what makes its section; in the page's order."""
 

@@ -21,7 +21,7 @@ from frostline.errors import ConfigError, FrostlineError, ModelError
 from frostline.recipes import RECIPES
 
 EXIT_INTERRUPTED = 130
-SERVING = {"starlette", "uvicorn", "h11", "python_multipart", "prometheus_client"}
+SERVING = {"starlette", "uvicorn", "httptools", "python_multipart", "prometheus_client"}
 """Packages of the extra `serve`; all others that can be missing are in `train`."""
 CHECKED = (
     *("data_dir", *COLUMNS, "actions", "resize_mode", "backbone", "weights", "size", "seed", "device"),

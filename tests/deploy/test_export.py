@@ -1,6 +1,7 @@
 """An artefact answers as its classifier does, by its real runtime; one that does not is not let out."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -363,3 +364,15 @@ def test_a_failed_gate_has_an_exit_code_of_its_own(
     assert done.returncode == 5, done.stdout
     assert "was not kept" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_onnx_runtime_reports_nothing(artefacts: dict[ExportFormat, Path], tmp_path: Path) -> None:
+    """Its telemetry keeps an identifier of the machine in the user's folders, where it is on."""
+    home = tmp_path / "home"
+    home.mkdir()
+    code = f"from frostline import ImageClassifier; ImageClassifier.load({str(artefacts['onnx'])!r})"
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in quiet and "XDG" not in name}
+    done = subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(home)}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert list(home.rglob("*")) == []

@@ -1,5 +1,6 @@
 """What runs exported classifiers: ONNX Runtime, OpenVINO and torch, each behind the same small interface."""
 
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -46,6 +47,7 @@ class OnnxRuntime:
     name: ClassVar[str] = "onnxruntime"
 
     def __init__(self, file: Path) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports each model that it loads to Microsoft
         onnxruntime = _import("onnxruntime", "runtime")
         self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
@@ -62,7 +64,7 @@ class OnnxRuntime:
 
 
 class OpenVinoRuntime:
-    """Runs an OpenVINO artefact: whole requests of `BATCH` pictures at once, what is left by itself."""
+    """Runs an OpenVINO artefact: many pictures in requests of `BATCH` at the same time, few in one of all cores."""
 
     name: ClassVar[str] = "openvino"
 
@@ -95,14 +97,17 @@ class OpenVinoRuntime:
 
     def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
         """See `Runtime`."""
-        found: list[list[NDArray[np.float32]]] = [[] for _ in range(-(-len(pictures) // BATCH))]
+        whole = len(pictures) // BATCH
+        if whole < len(self._queue):
+            whole = 0  # one request by itself keeps one core busy, where `_single` keeps them all
+        found: list[list[NDArray[np.float32]]] = [[] for _ in range(whole)]
         for place, kept in enumerate(found):
             batch = np.ascontiguousarray(pictures[place * BATCH : (place + 1) * BATCH])
-            if len(batch) == BATCH:
-                self._queue.start_async({0: batch}, userdata=kept)
-            else:
-                kept.extend(output.copy() for output in self._single(batch).values())
+            self._queue.start_async({0: batch}, userdata=kept)
         self._queue.wait_all()
+        if len(pictures) > whole * BATCH:
+            rest = np.ascontiguousarray(pictures[whole * BATCH :])
+            found.append([output.copy() for output in self._single(rest).values()])
         return _pair([np.concatenate(parts) for parts in zip(*found, strict=True)])
 
 

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -214,3 +215,12 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, int | str]) ->
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Settings(**wrong)  # type: ignore[arg-type]
     assert "secret" not in repr(Settings(token="secret"))
+
+
+def test_a_head_without_end_is_cut_off(served: Running) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\n")
+        with suppress(OSError):
+            for number in range(200):
+                connection.sendall(b"X-More-%d: %b\r\n" % (number, b"x" * 1_000))
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")

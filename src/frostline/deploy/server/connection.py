@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from frostline.deploy.server import problems
 from frostline.deploy.server.boundary import SECURITY_HEADERS
@@ -14,10 +12,15 @@ HEAD_SECONDS = 15.0
 """In which a request's first line and headers must arrive, from the first byte on, or from the connection's start."""
 
 
-class Connection(H11Protocol):
+_MOST_HEAD_BYTES = 2**16
+"""Of a request's first line and headers."""
+
+
+class Connection(HttpToolsProtocol):
     """A connection that is closed where a request's head does not arrive whole in `HEAD_SECONDS`."""
 
     _due: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -27,6 +30,9 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take some bytes, and see whether a request's head is whole with them."""
         super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self.is_idle else 0
+        if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("the head is too long")
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -50,12 +56,12 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, and close the connection."""
         body = json.dumps(problems.describe(400, "This is not a request by HTTP/1.1.")).encode()
-        headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"connection", b"close"), *SECURITY_HEADERS]
-        events: list[Any] = [
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
+        headers = [
+            (b"content-type", problems.MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *SECURITY_HEADERS,
         ]
-        for event in events:
-            self.transport.write(self.conn.send(event) or b"")
+        lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in headers), b"", body]
+        self.transport.write(b"\r\n".join(lines))
         self.transport.close()

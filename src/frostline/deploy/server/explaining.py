@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from frostline.data.dataset import Picture
+from frostline.deploy.server.engine import needs_torch
 from frostline.errors import ModelError
 from frostline.model.classifier import ImageClassifier
 
@@ -47,11 +48,12 @@ class Explaining:
 
 
 def _make_explain(classifier: ImageClassifier) -> Callable[[Picture, int | None], Picture]:
+    if not needs_torch(classifier):
+        raise CannotExplainError
     from frostline.model.explain import Explainer, overlay
     from frostline.model.network_classifier import NetworkClassifier
 
-    if not isinstance(classifier, NetworkClassifier):
-        raise CannotExplainError
+    assert isinstance(classifier, NetworkClassifier)
     try:
         explainer = Explainer(classifier)
     except ModelError as error:

@@ -46,8 +46,7 @@ def print_threshold(figures: "RunFigures") -> None:
     print(f"{'unsure below':<18}{figures.trust.unsure_below:.4f}")
     for split, trust in figures.trust.splits.items():
         assert trust.answered is not None
-        right = "" if trust.answered.accuracy is None else f", {trust.answered.accuracy:.2%} of them right"
-        print(f"{split:<18}{trust.answered.coverage:.1%} answered{right}")
+        print(f"{split:<18}{trust.answered.describe('pictures')}")
 
 
 def _trust(figures: "RunFigures") -> Iterator[tuple[str, str]]:
@@ -55,11 +54,7 @@ def _trust(figures: "RunFigures") -> Iterator[tuple[str, str]]:
     trust = figures.trust.splits[figures.figures_of]
     yield "calibration error", f"{trust.after.error:.4f}  ({trust.before.error:.4f} before calibration)"
     if trust.answered is not None:
-        right = "" if trust.answered.accuracy is None else f", {trust.answered.accuracy:.2%} of them right"
-        yield (
-            "answered",
-            f"{trust.answered.coverage:.1%} of the {figures.figures_of} pictures{right}; the rest is unsure",
-        )
+        yield "answered", f"{trust.answered.describe(f'{figures.figures_of} pictures')}; the rest is unsure"
 
 
 def _figures_of(run: "Run") -> str:

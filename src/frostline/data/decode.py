@@ -1,6 +1,7 @@
 """One encoded picture to RGB pixels: every mode that Pillow reads, or an error that names the file and the reason."""
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -25,6 +26,13 @@ DEFAULT_MAX_PIXELS = 178_956_970
 _HEIF = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")}
 _AVIF = {b"ftypavif", b"ftypavis"}
 """Bytes 4 to 12 of files of these kinds (ISO/IEC 23008-12 and the AV1 Image File Format)."""
+
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+"""Where a scan of a JPEG begins: the marker, the header's length, and how many components it has (ITU-T T.81, B.2.3)."""
+
+_MOST_SCANS = 100
+"""In a JPEG; libtiff reads no more, either. Encoders make about 10. Each is a pass over all blocks, even an empty one,
+so that 20 MB of empty ones would take a core a quarter of an hour."""
 
 PILLOW_ERRORS = (
     OSError,
@@ -91,6 +99,7 @@ def decode_picture(
         stream.seek(0)
         with quiet_pillow(), _open(stream, name, formats) as image:
             _check(image, name, max_pixels)
+            _check_scans(image, stream, name)
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
             image.load()
@@ -148,6 +157,14 @@ def _check(image: Image.Image, name: str, max_pixels: int) -> None:
         raise TooManyPixelsError(name, reason)
     if image.format == "EPS":  # Pillow would hand the file to Ghostscript, which runs it as a program
         raise UnreadablePictureError(name, "PostScript is a program, not a picture: convert it to PNG or JPEG")
+
+
+def _check_scans(image: Image.Image, stream: BinaryIO, name: str) -> None:
+    if image.format not in ("JPEG", "MPO"):
+        return
+    stream.seek(0)
+    if sum(1 for _ in _SCAN.finditer(stream.read())) > _MOST_SCANS:
+        raise UnreadablePictureError(name, f"it is a JPEG of more than {_MOST_SCANS} scans")
 
 
 def _upright(image: Image.Image) -> Image.Image:

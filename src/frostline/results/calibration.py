@@ -116,6 +116,11 @@ class Answered:
     accuracy: float | None
     """Of those that are answered; None where none is."""
 
+    def describe(self, pictures: str) -> str:
+        """In words: which share of `pictures` is answered, and how many of those are right."""
+        right = "" if self.accuracy is None else f", {self.accuracy:.2%} of them right"
+        return f"{self.coverage:.1%} of the {pictures} answered{right}"
+
 
 def reliability(predictions: Predictions) -> tuple[Bin, ...]:
     """Confidence against accuracy, in `BINS` bins of equal width from 0 to 1."""

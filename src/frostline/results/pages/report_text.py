@@ -19,12 +19,11 @@ _TARGETS = (0.95, 0.98, 0.99, 0.995)
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its 95% interval, and what it is of."""
+    """A figure with its 95% interval, where it has one, and what it is of."""
 
     name: str
     value: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     note: str = ""
 
 
@@ -66,18 +65,18 @@ def headline(record: RunRecord) -> Headline | None:
     if figures is None:
         return None
     metrics = figures.headline
-    shown = [Figure("this classifier", metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high)]
+    shown = [Figure("this classifier", metrics.accuracy, (metrics.accuracy_low, metrics.accuracy_high))]
     if metrics.imbalanced:
         note = "mean recall over the classes, since they differ much in size"
-        shown.append(Figure("balanced accuracy", metrics.balanced_accuracy, 0, 0, note))
+        shown.append(Figure("balanced accuracy", metrics.balanced_accuracy, None, note))
     if figures.probe is not None:
         probe = figures.probe
         note = "the pretrained features without any training of the backbone"
-        shown.append(Figure("linear probe", probe.accuracy, probe.accuracy_low, probe.accuracy_high, note))
+        shown.append(Figure("linear probe", probe.accuracy, (probe.accuracy_low, probe.accuracy_high), note))
     majority = figures.majority
     largest = figures.class_names[max(range(len(figures.train_counts)), key=figures.train_counts.__getitem__)]
     note = f"answering {largest} always"
-    shown.append(Figure("largest class", majority.accuracy, majority.accuracy_low, majority.accuracy_high, note))
+    shown.append(Figure("largest class", majority.accuracy, (majority.accuracy_low, majority.accuracy_high), note))
     notes = []
     if record.headline and record.probe and record.headline.paths == record.probe.paths:
         notes.append(_against_probe(record.headline, record.probe))

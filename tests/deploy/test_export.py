@@ -319,6 +319,16 @@ def test_an_artefact_needs_its_runtime_alone(
     assert f"{expected.label} {expected.confidence:.4f}" in done.stdout
 
 
+@pytest.mark.parametrize("arguments", [("explain", "p.png"), ("export", "--format", "onnx", "--output", "out")])
+def test_what_needs_the_network_refuses_an_artefact(
+    arguments: tuple[str, ...], artefacts: dict[ExportFormat, Path], cli: Callable[..., Any]
+) -> None:
+    command, *others = arguments
+    done = cli(command, artefacts["onnx"], *others)
+    assert done.returncode == 4
+    assert "is an export, without its network: name the run or the classifier" in done.stderr
+
+
 def test_what_is_not_installed_is_named(artefacts: dict[ExportFormat, Path], tmp_path: Path) -> None:
     for absent, arguments, message in (
         ({"onnxruntime"}, ["predict", str(artefacts["onnx"]), "p.png"], "pip install 'frostline[runtime]'"),

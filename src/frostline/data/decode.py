@@ -28,11 +28,15 @@ _AVIF = {b"ftypavif", b"ftypavis"}
 """Bytes 4 to 12 of files of these kinds (ISO/IEC 23008-12 and the AV1 Image File Format)."""
 
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
-"""Where a scan of a JPEG begins: the marker, the header's length, and how many components it has (ITU-T T.81, B.2.3)."""
+"""Where a scan of a JPEG begins: marker, length of its header, and number of components (ITU-T T.81, B.2.3)."""
 
 _MOST_SCANS = 100
 """In a JPEG; libtiff reads no more, either. Encoders make about 10. Each is a pass over all blocks, even an empty one,
 so that 20 MB of empty ones would take a core a quarter of an hour."""
+
+_FAXES = {"tiff_ccitt", "tiff_raw_16", "group3", "group4"}
+"""Pillow's names of what TIFF can be packed by. libtiff goes on after each damaged line of these and writes it to
+stderr: 400 bytes that say that they are 50 million lines take minutes, and 3 GB of a server's log."""
 
 PILLOW_ERRORS = (
     OSError,
@@ -88,7 +92,8 @@ def decode_picture(
     The EXIF orientation is applied and transparency is laid over white. 16-bit greys are scaled from 0..65535,
     floating-point ones from 0..1 or 0..255. `file` must be seekable and stand at its beginning. With `min_side`, a
     large JPEG is decoded at a lower resolution whose shorter side keeps at least that many pixels. `formats`, by
-    Pillow's names such as JPEG, are the only ones whose readers see the file; by default all do.
+    Pillow's names such as JPEG, are the only ones whose readers see the file, and TIFF packed as faxes are is refused
+    then, since its reader can be kept busy for long; by default all are read.
 
     Raises `UnreadablePictureError` (a `DataError`), naming the file and the reason in one line.
     """
@@ -100,6 +105,8 @@ def decode_picture(
         with quiet_pillow(), _open(stream, name, formats) as image:
             _check(image, name, max_pixels)
             _check_scans(image, stream, name)
+            if formats is not None and image.info.get("compression") in _FAXES:
+                raise UnreadablePictureError(name, "it is a fax: save it as PNG")
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
             image.load()

@@ -20,6 +20,7 @@ from frostline.errors import ModelError
 from frostline.files import atomic_write
 from frostline.model.classifier import Answering, Answers, ImageClassifier
 from frostline.model.engines import PatientEngine, TorchEngine
+from frostline.model.exported import find_export
 from frostline.model.network import Architecture, Network, WithFeatures, build_network
 from frostline.model.preprocessing import Preprocessing
 from frostline.model.resampling import pixels_of
@@ -197,6 +198,10 @@ def find_classifier(path: Path) -> Path:
             return folder
     if not path.exists():
         raise ModelError(f"no such run or classifier: {path}")
+    if find_export(path) is not None:
+        raise ModelError(
+            f"{path} is an export, without its network: name the run or the classifier that it was made from"
+        )
     unfinished = (path / "config.yaml").is_file()
     hint = f"; finish the run with `frostline train --resume {path}`" if unfinished else ""
     raise ModelError(f"{path} holds no classifier (no {_DESCRIPTION}){hint}")

@@ -193,7 +193,6 @@ def _bmps() -> dict[str, bytes]:
 
 def _tiffs() -> dict[str, bytes]:
     packed = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg", "zstd", "lzma")
-    faxes = ("tiff_ccitt", "group3", "group4", "packbits", "tiff_lzw")
     black, grey = PICTURE.convert("1"), np.asarray(PICTURE.convert("L"))
     numbers = {
         "uint16": grey.astype(np.uint16) * 257,
@@ -202,7 +201,7 @@ def _tiffs() -> dict[str, bytes]:
     }
     return {
         **{f"TIFF {name}": encode(PICTURE, "TIFF", compression=name) for name in packed},
-        **{f"TIFF black {name}": encode(black, "TIFF", compression=name) for name in faxes},
+        **{f"TIFF black {name}": encode(black, "TIFF", compression=name) for name in ("raw", "packbits", "tiff_lzw")},
         **{f"TIFF {name}": encode(Image.fromarray(values), "TIFF") for name, values in numbers.items()},
         **{
             f"TIFF {mode}": encode(PICTURE.convert(mode), "TIFF") for mode in ("L", "P", "RGB", "RGBA", "CMYK", "YCbCr")

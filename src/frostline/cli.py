@@ -12,9 +12,9 @@ from rich.table import Column, Table
 
 from frostline import __version__
 from frostline.cli_deploy import export, serve
-from frostline.cli_options import FILE, PATH, ConfigCommand, config_options, new_file
+from frostline.cli_options import COLUMNS, FILE, PATH, ConfigCommand, config_options, new_file
 from frostline.cli_output import print_audit, print_folds, print_json, print_run, print_table
-from frostline.cli_predict import COLUMNS, evaluate, explain, predict
+from frostline.cli_predict import evaluate, explain, predict
 from frostline.cli_runs import compare, report, runs, threshold
 from frostline.config import TrainConfig
 from frostline.errors import ConfigError, FrostlineError, ModelError

@@ -17,6 +17,9 @@ _METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT", ByteS
 
 Command = Callable[..., Any]
 
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "time_column")
+"""Options that name the columns of a table of pictures."""
+
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 

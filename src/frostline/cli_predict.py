@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from frostline.cli_options import FILE, PATH, config_options, new_file
+from frostline.cli_options import COLUMNS, FILE, PATH, config_options, new_file
 from frostline.cli_output import counted, print_json, print_metrics
 from frostline.errors import ConfigError, DataError
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from frostline.model.classifier import ImageClassifier
     from frostline.results.answers import Answer
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column", "time_column")
 TABLE_BATCH = 128
 """Pictures in a batch where nobody waits for the first answers; a divisor of `answer_table.PIECE`."""
 

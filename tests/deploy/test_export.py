@@ -326,7 +326,7 @@ def test_what_needs_the_network_refuses_an_artefact(
     command, *others = arguments
     done = cli(command, artefacts["onnx"], *others)
     assert done.returncode == 4
-    assert "is an export, without its network: name the run or the classifier" in done.stderr
+    assert "is an export, without its network: name the run or classifier" in done.stderr
 
 
 def test_what_is_not_installed_is_named(artefacts: dict[ExportFormat, Path], tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def _preprocessing(preprocessing: Preprocessing) -> tuple[Any, Any]:
         start = ops.divide(ops.subtract(sides, short), _whole([2]))
         square = ops.slice(pictures, start, ops.add(start, short), _whole([1, 1]), _whole([1, 2]))
     upright = ops.convert(ops.transpose(square, _whole([0, 3, 1, 2])), "f32")
-    fitted = _resize(_resize(upright, side, axis=3), side, axis=2)
+    narrow = _transposed(_resize(upright, side))
+    fitted = _transposed(_resize(narrow, side))
     unit = ops.divide(fitted, np.float32(255))
     normalised = ops.divide(ops.subtract(unit, _of_channels(preprocessing.mean)), _of_channels(preprocessing.std))
     pixels = ops.interpolate(
@@ -96,12 +97,28 @@ def _preprocessing(preprocessing: Preprocessing) -> tuple[Any, Any]:
     return pictures, pixels
 
 
-def _resize(x: Any, side: Any, axis: int) -> Any:
-    """To whole levels, with one axis of another size."""
+def _resize(x: Any, width: Any) -> Any:
+    """To whole levels, (N, 3, height, width), with another width.
+
+    As rows alone, (N * 3 * height, width): for four axes, OpenVINO would make machine code of each size of picture, in
+    a second, and keep its 40 MB (docs/log.md).
+    """
     from openvino import opset15 as ops
 
-    resized = ops.interpolate(x, side, "bicubic_pillow", "sizes", antialias=True, cube_coeff=-0.5, axes=_whole([axis]))
-    return ops.clamp(ops.round(resized, "half_to_even"), 0.0, 255.0)
+    sides = ops.shape_of(x, "i64")
+    before = ops.gather(sides, _whole([3]), _whole(0))
+    rows = ops.reshape(x, ops.concat([_whole([-1]), before], axis=0), special_zero=False)
+    resized = ops.interpolate(rows, width, "bicubic_pillow", "sizes", antialias=True, cube_coeff=-0.5, axes=_whole([1]))
+    levels = ops.clamp(ops.round(resized, "half_to_even"), 0.0, 255.0)
+    others = ops.gather(sides, _whole([0, 1, 2]), _whole(0))
+    return ops.reshape(levels, ops.concat([others, width], axis=0), special_zero=False)
+
+
+def _transposed(x: Any) -> Any:
+    """With height and width exchanged."""
+    from openvino import opset15 as ops
+
+    return ops.transpose(x, _whole([0, 1, 3, 2]))
 
 
 def _whole(values: int | list[int]) -> Any:

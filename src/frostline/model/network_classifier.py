@@ -199,9 +199,7 @@ def find_classifier(path: Path) -> Path:
     if not path.exists():
         raise ModelError(f"no such run or classifier: {path}")
     if find_export(path) is not None:
-        raise ModelError(
-            f"{path} is an export, without its network: name the run or the classifier that it was made from"
-        )
+        raise ModelError(f"{path} is an export, without its network: name the run or classifier that it was made from")
     unfinished = (path / "config.yaml").is_file()
     hint = f"; finish the run with `frostline train --resume {path}`" if unfinished else ""
     raise ModelError(f"{path} holds no classifier (no {_DESCRIPTION}){hint}")

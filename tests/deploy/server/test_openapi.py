@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import hypothesis
 import pytest
 import schemathesis
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from tests.deploy.server.conftest import Running, png
+from tests.deploy.server.conftest import Running, png, running
+
+from frostline.deploy.server.settings import Settings
+from frostline.model.network_classifier import NetworkClassifier
 
 for kind in ("image/*", "application/octet-stream"):
     schemathesis.openapi.media_type(kind, st.sampled_from([png(20, 30), png(90, 40)]))
@@ -22,7 +26,8 @@ CASES = [
     *((path, GenerationMode.POSITIVE) for path in OPERATIONS),
     *((path, GenerationMode.NEGATIVE) for path in OPERATIONS if OPERATIONS[path] == "post"),
 ]
-COUNTS = {"post": 15, "get": 3}
+COUNTS, MANY = {"post": 15, "get": 3}, 200
+EXCLUDED = [positive_data_acceptance]  # bytes that are no picture are refused
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +44,40 @@ def test_the_description_is_valid_and_whole(description: Any) -> None:
 
 @pytest.mark.parametrize(("path", "mode"), CASES)
 def test_every_answer_is_as_described(path: str, mode: GenerationMode, description: Any) -> None:
-    method = OPERATIONS[path]
-    operation = description[path][method.upper()]
+    send_cases(description, path, mode, COUNTS[OPERATIONS[path]])
 
-    @settings(max_examples=COUNTS[method], deadline=None, database=None, derandomize=True)
+
+@pytest.mark.full
+@pytest.mark.parametrize(("path", "mode"), CASES)
+def test_hundreds_of_answers_are_as_described(path: str, mode: GenerationMode, description: Any) -> None:
+    send_cases(description, path, mode, MANY)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer right"])
+def test_hundreds_of_answers_are_as_described_where_a_token_is_needed(
+    authorization: str | None, classifier: NetworkClassifier
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    with running(classifier, Settings(max_body_bytes=200_000, max_pixels=100_000, token="right")) as served:
+        description = schemathesis.openapi.from_url(f"http://127.0.0.1:{served.port}/openapi.json")
+        for path, mode in CASES:
+            send_cases(description, path, mode, MANY, headers)
+            counted = served.service.metrics.text().decode()
+            assert (f'route="{path}",status="401"' in counted) == (
+                authorization != "Bearer right" and OPERATIONS[path] == "post"
+            )
+
+
+def send_cases(
+    description: Any, path: str, mode: GenerationMode, count: int, headers: dict[str, str] | None = None
+) -> None:
+    """Send what the description allows, or what it does not, and see whether the answers are as it says."""
+    operation = description[path][OPERATIONS[path].upper()]
+
+    @hypothesis.settings(max_examples=count, deadline=None, database=None, derandomize=True)
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Case[Any]) -> None:
-        case.call_and_validate(excluded_checks=[positive_data_acceptance])  # bytes that are no picture are refused
+        case.call_and_validate(headers=headers, excluded_checks=EXCLUDED)
 
     check()

@@ -27,8 +27,8 @@ from frostline.results.predictions import load_predictions
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = [
-    *("backbones", "cache", "check", "compare", "datasets", "evaluate", "explain", "layers", "predict", "report"),
-    *("runs", "threshold", "train"),
+    *("backbones", "cache", "check", "compare", "datasets", "evaluate", "explain", "export"),
+    *("layers", "predict", "report", "runs", "serve", "threshold", "train"),
 ]
 RUN = Path("runs/photos-test_efficientnet-1")
 TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1, "--head-width", 32)

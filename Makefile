@@ -47,6 +47,7 @@ bench: $(INSTALLED) bench-peers $(BENCH_ARRAYS)/splits.csv ## measure all of doc
 	-$(BIN)/python benchmarks/labels.py
 	-$(BIN)/python benchmarks/export.py
 	-$(BIN)/python benchmarks/install.py
+	-$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/report.py
 
 bench-peers: $(BENCH_PEERS) ## install the other tools of the benchmarks, each into an environment of its own

@@ -14,6 +14,7 @@ from measure import HERE, RESULTS
 from plots import COLOURS, LABELS, plot_comparison, plot_growth
 from report_deploy import exports, installation
 from report_doctor import duplicates, labels
+from report_service import many_pictures, service
 from tables import spread, table
 
 DOCS = HERE.parent / "docs"
@@ -25,7 +26,7 @@ _INTRODUCTION = """# Benchmarks
 
 How long frostline takes, alone and beside other tools, and how much memory. Each command below adds its figures to
 `benchmarks/results/`, and `make bench-report` makes this page from them. The commands need the folders that
-`FROSTLINE_DATA` and `FROSTLINE_WEIGHTS` name; `make bench` runs them all.
+`FROSTLINE_DATA` and `FROSTLINE_WEIGHTS` name; `make bench` runs all but `serve.py`, which wants a run of yours.
 
 Where a thing was measured several times, a figure is the median, with the lowest and the highest.
 """
@@ -250,6 +251,8 @@ SECTIONS: dict[str, Callable[[Content, Path], str]] = {
     "labels.json": lambda content, _: labels(content),
     "export.json": lambda content, _: exports(content),
     "install.json": lambda content, _: installation(content),
+    "serve.json": lambda content, _: service(content),
+    "predict.json": lambda content, _: many_pictures(content),
 }
 """By file of figures, what makes its section; in the page's order."""
 

@@ -6,6 +6,7 @@ machine, each with one connection: it sends the next picture as soon as it has i
 
 import argparse
 import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -138,8 +139,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "serve.json")
     options = parser.parse_args()
     bodies = [path.read_bytes() for path in sorted(options.pictures.rglob("*.jpg"))]
-    settings = {"pictures": len(bodies), "mean_bytes": sum(map(len, bodies)) // len(bodies)}
-    results = Results(options.results, ("service", "clients", "repeat"), settings)
+    about = json.loads((options.run / "classifier" / "classifier.json").read_text(encoding="utf-8"))
+    network = f"{about['backbone']} at {about['preprocessing']['size']} px"
+    case = {"network": network, "pictures": len(bodies), "mean_bytes": sum(map(len, bodies)) // len(bodies)}
+    results = Results(options.results, ("network", "service", "clients", "repeat"))
     for repeat in range(options.repeats):
         for name, command in services(options.run, options.export).items():
             if options.services and name not in options.services:
@@ -148,7 +151,7 @@ def main() -> None:
                 for clients in options.clients:
                     load(port, bodies, clients, 2.0)
                     seen = load(port, bodies, clients, options.seconds)
-                    results.add({"service": name, "clients": clients, "repeat": repeat, **asdict(seen)})
+                    results.add({**case, "service": name, "clients": clients, "repeat": repeat, **asdict(seen)})
                     print(f"{name}, {clients} clients: {seen}", file=sys.stderr)
 
 

@@ -288,3 +288,24 @@ def test_avif_without_pillows_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "check", lambda name: False)
     with pytest.raises(DataError, match=r"it is AVIF: pip install 'pillow>=11.3'"):
         decode_picture(b"\0\0\0\x18ftypavif", "a.avif")
+
+
+@pytest.mark.parametrize(("scans", "refused"), [(8, False), (101, True)])
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(scans: int, refused: bool) -> None:
+    encoded = encode(Image.new("L", (64, 64), 90), "JPEG", progressive=True)
+    first = encoded.index(b"\xff\xda\0\x08\x01", encoded.index(b"\xff\xda\0\x08\x01") + 1)
+    end = encoded.index(b"\xff", first + 10)
+    repeated = encoded[:first] + encoded[first:end] * scans + encoded[end:]
+    if refused:
+        with pytest.raises(UnreadablePictureError, match="more than 100 scans"):
+            decode_picture(repeated, "x.jpg", min_side=8)
+    else:
+        np.testing.assert_allclose(decode_picture(repeated, "x.jpg").mean(), 90, atol=2)
+
+
+@pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])
+def test_faxes_are_refused_where_formats_are_limited(compression: str) -> None:
+    fax = encode(Image.new("1", (64, 64), 1), "TIFF", compression=compression)
+    assert decode_picture(fax, "x.tif").mean() == 255
+    with pytest.raises(UnreadablePictureError, match="it is a fax"):
+        decode_picture(fax, "x.tif", formats=("TIFF",))

@@ -364,8 +364,8 @@ def test_a_failed_gate_has_an_exit_code_of_its_own(
 ) -> None:
     right = Answering.forward
 
-    def turned(self: Answering, features: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
-        probabilities, *others = right(self, features, logits)
+    def turned(self: Answering, features: Tensor) -> tuple[Tensor, ...]:
+        probabilities, *others = right(self, features)
         return (probabilities.flip(1), *others)
 
     monkeypatch.setattr(Answering, "forward", turned)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frostline.deploy.answering import Answering, Scoring, output_names
+from frostline.deploy.answering import Answering, output_names
 from frostline.model.engines import convert_module, import_openvino
 from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.preprocessing import Preprocessing
@@ -23,19 +23,20 @@ _EXACT_FIRST = 12
 def convert(classifier: NetworkClassifier, calibration: Iterable[Tensor] | None = None) -> Any:
     """The `openvino.Model` from pictures, uint8 (N, height, width, 3), to probabilities and distances.
 
-    With `calibration`, normalised pixels float32 (1, 3, size, size), the network is in 8 bits.
+    With `calibration`, normalised pixels float32 (1, 3, size, size), the backbone is in 8 bits. The head is not: the
+    features that it reads may be of very different sizes.
     """
     openvino = import_openvino()
     size = classifier.preprocessing.size
-    scoring = Scoring(classifier.network).eval()
+    backbone = classifier.network.backbone.eval()
     example = torch.zeros(2, 3, size, size)
-    network = convert_module(scoring, example)
+    network = convert_module(backbone, example)
     if calibration is not None:
         network.reshape({0: openvino.PartialShape([1, 3, size, size])})
         network = quantise(network, calibration, exact_first=_EXACT_FIRST)
     network.reshape({0: openvino.PartialShape([-1, 3, size, size])})
     with torch.no_grad():
-        answers = convert_module(Answering(classifier.trust).eval(), *scoring(example))
+        answers = convert_module(Answering(classifier), backbone(example))
     pictures, pixels = _preprocessing(classifier.preprocessing)
     _feed(network, [pixels.output(0)])
     _feed(answers, [result.input_value(0) for result in network.get_results()])

@@ -1,5 +1,7 @@
 """Each limit has its answer, and an answer tells nothing of the server's inside."""
 
+import asyncio
+import gc
 import io
 import socket
 import struct
@@ -14,7 +16,10 @@ import pytest
 from PIL import Image
 from tests.deploy.server.conftest import Running, png, running, wait_until
 
+from frostline.data.decode import TooManyPixelsError, UnreadablePictureError
+from frostline.deploy.server.decoding import Decoder
 from frostline.deploy.server.settings import Settings, allowed_formats
+from frostline.deploy.server.uploads import Upload
 from frostline.errors import ConfigError
 from frostline.model.network_classifier import NetworkClassifier
 
@@ -78,6 +83,33 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(side: int,
     entries = served.client.post("/predict", files=files).json()["predictions"]
     assert "pixels" in entries[0]["error"]
     assert "answer" in entries[1]
+
+
+def test_pictures_that_are_refused_are_not_kept(classifier: NetworkClassifier) -> None:
+    cut = png(70, 70)[:-30]
+
+    async def decode() -> list[object]:
+        decoder = Decoder(classifier.preprocessing, 100_000)
+        try:
+            return list(await decoder.squares([Upload("a.png", cut), Upload("b.png", bomb(9_999, 9_999))]))
+        finally:
+            decoder.close()
+
+    for error, kind in zip(asyncio.run(decode()), (UnreadablePictureError, TooManyPixelsError), strict=True):
+        assert type(error) is kind
+        assert error.__traceback__ is error.__cause__ is error.__context__ is None
+
+
+def test_a_request_that_is_refused_is_forgotten_at_once(served: Running) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            refused(served.client.post("/predict", content=png(70, 70)[:-30]), 422, "truncated")
+        kept = sum(isinstance(one, Upload) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 1  # the last one's connection may still be at it
 
 
 def encode(kind: str) -> bytes:

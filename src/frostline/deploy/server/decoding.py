@@ -41,5 +41,5 @@ class Decoder:
                 upload.content, upload.name, min_side=size, max_pixels=self._max_pixels, formats=self.formats
             )
         except UnreadablePictureError as error:
-            return error
+            return type(error)(error.path, error.reason)  # without its traceback, which holds the picture
         return self._preprocessing.fit(picture)

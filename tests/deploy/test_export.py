@@ -157,8 +157,8 @@ def _replace_in_onnx(old: str, new: str) -> Callable[[pytest.MonkeyPatch], None]
 def _nearest_in_openvino(patch: pytest.MonkeyPatch) -> None:
     from openvino import opset15 as ops
 
-    def nearest(x: Any, side: Any, axis: int) -> Any:
-        return ops.interpolate(x, side, "nearest", "sizes", axes=openvino_format._whole([axis]))
+    def nearest(x: Any, width: Any) -> Any:
+        return ops.interpolate(x, width, "nearest", "sizes", axes=openvino_format._whole([3]))
 
     patch.setattr(openvino_format, "_resize", nearest)
 

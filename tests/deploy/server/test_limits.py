@@ -106,7 +106,7 @@ def test_a_request_that_is_refused_is_forgotten_at_once(served: Running) -> None
     try:
         for _ in range(10):
             refused(served.client.post("/predict", content=png(70, 70)[:-30]), 422, "truncated")
-        kept = sum(isinstance(one, Upload) for one in gc.get_objects())
+        kept = sum(type(one) is Upload for one in gc.get_objects())
     finally:
         gc.enable()
     assert kept <= 1  # the last one's connection may still be at it

@@ -17,7 +17,8 @@ def instruction(name: str) -> str:
 
 
 def test_its_command_is_one_that_the_command_line_takes() -> None:
-    program, command, *more = [*json.loads(instruction("ENTRYPOINT")), *json.loads(instruction("CMD"))]
+    words: list[str] = json.loads(instruction("ENTRYPOINT")) + json.loads(instruction("CMD"))
+    program, command, *more = words
     assert (program, command) == ("frostline", serve.name)
     parameters = serve.make_context("serve", more).params
     assert parameters["host"] == "0.0.0.0"

@@ -5,6 +5,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, features
@@ -194,7 +195,7 @@ def _bmps() -> dict[str, bytes]:
 def _tiffs() -> dict[str, bytes]:
     packed = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg", "zstd", "lzma")
     black, grey = PICTURE.convert("1"), np.asarray(PICTURE.convert("L"))
-    numbers = {
+    numbers: dict[str, np.ndarray[Any, Any]] = {
         "uint16": grey.astype(np.uint16) * 257,
         "float32": grey.astype(np.float32),
         "int32": grey.astype("int32"),

@@ -97,7 +97,7 @@ def test_pictures_that_are_refused_are_not_kept(classifier: NetworkClassifier) -
 
     for error, kind in zip(asyncio.run(decode()), (UnreadablePictureError, TooManyPixelsError), strict=True):
         assert type(error) is kind
-        assert error.__traceback__ is error.__cause__ is error.__context__ is None
+        assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
 
 
 def test_a_request_that_is_refused_is_forgotten_at_once(served: Running) -> None:

@@ -117,7 +117,6 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> 
     finally:
         gone.cancel()
         working.cancel()
-        del working  # its error holds this frame: the request's files would stay until the next garbage collection
 
 
 async def _wait_until_gone(request: Request) -> None:

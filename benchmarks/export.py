@@ -39,6 +39,8 @@ class Case:
     backbone: str
     pretrained: bool = True
     """Else the backbone's weights are random, and 8 bits are not measured."""
+    options: tuple[str, ...] = ()
+    """Further ones of `frostline train`."""
 
     @property
     def formats(self) -> list[str]:
@@ -51,7 +53,7 @@ CASES = (
     Case("hymenoptera", "mobilenetv2_100"),
     Case("hymenoptera", "resnet50", pretrained=False),
     Case("hymenoptera", "convnext_tiny", pretrained=False),
-    Case("hymenoptera", "vit_small_patch16_224", pretrained=False),
+    Case("hymenoptera", "vit_small_patch16_224", pretrained=False, options=("--features", "last")),
     Case("cifar10", "mobilenetv2_100"),
 )
 
@@ -62,7 +64,7 @@ def train(case: Case, runs: Path) -> Path:
     if not any(place.glob("*/classifier/classifier.json")):
         source = Path(os.environ["FROSTLINE_DATA"], "hymenoptera.zip") if case.dataset == "hymenoptera" else "cifar10"
         weights = () if case.pretrained else ("--weights", "none")
-        network = ("--backbone", case.backbone, *weights, *DATASETS[case.dataset])
+        network = ("--backbone", case.backbone, *weights, *DATASETS[case.dataset], *case.options)
         command = [sys.executable, "-m", "frostline", "train", str(source), "--recipe", "quick", *network]
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as cache:

@@ -196,7 +196,7 @@ def test_int8_where_openvino_cannot_run_the_network(
     def refuse(*arguments: object) -> None:
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr("frostline.model.engines._convert", refuse)
+    monkeypatch.setattr("frostline.model.engines.convert_module", refuse)
     done = cli("train", place / "photos", *TINY.split(), "--trunk-precision", "int8", "--runs-dir", tmp_path)
     assert done.returncode == 2
     assert error_line(done).endswith("what OpenVINO can run, not for this network: no such operation; leave it out")

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -16,7 +17,7 @@ METADATA_KEY = "frostline"
 """Under which an artefact's metadata hold its description."""
 
 BATCH = 16
-"""Pictures in one request to OpenVINO, which is fastest with small batches."""
+"""Pictures in one request: more make no runtime faster, and all take as much more memory."""
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
@@ -60,7 +61,8 @@ class OnnxRuntime:
 
     def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
         """See `Runtime`."""
-        return _pair(self._session.run(None, {"pictures": pictures}))
+        batches = [self._session.run(None, {"pictures": batch}) for batch in _batches(pictures)]
+        return _joined(batches)
 
 
 class OpenVinoRuntime:
@@ -108,7 +110,7 @@ class OpenVinoRuntime:
         if len(pictures) > whole * BATCH:
             rest = np.ascontiguousarray(pictures[whole * BATCH :])
             found.append([output.copy() for output in self._single(rest).values()])
-        return _pair([np.concatenate(parts) for parts in zip(*found, strict=True)])
+        return _joined(found)
 
 
 class TorchScriptRuntime:
@@ -132,8 +134,8 @@ class TorchScriptRuntime:
     def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
         """See `Runtime`."""
         with self._torch.no_grad():
-            outputs = self._module(self._torch.from_numpy(np.ascontiguousarray(pictures)))
-        return _pair([output.numpy() for output in outputs])
+            batches = [self._module(self._torch.from_numpy(batch)) for batch in _batches(pictures)]
+        return _joined([[output.numpy() for output in outputs] for outputs in batches])
 
 
 def _import(package: str, extra: str) -> Any:
@@ -154,6 +156,12 @@ def _keep_outputs(request: Any, kept: list[NDArray[np.float32]]) -> None:
     kept.extend(request.get_output_tensor(place).data.copy() for place in range(len(request.model_outputs)))
 
 
-def _pair(outputs: list[Any]) -> Outputs:
-    probabilities, *distances = outputs
+def _batches(pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(pictures), BATCH):
+        yield np.ascontiguousarray(pictures[start : start + BATCH])
+
+
+def _joined(batches: Sequence[Sequence[NDArray[np.float32]]]) -> Outputs:
+    """The outputs of batches, which follow each other."""
+    probabilities, *distances = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return probabilities, distances[0] if distances else None

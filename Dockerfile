@@ -18,7 +18,8 @@ FROM python:3.11-slim
 COPY --from=build /opt/frostline /opt/frostline
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin frostline
 USER 10001
-ENV PATH=/opt/frostline/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# glibc would keep blocks of a megabyte and more when they are given back: 300 to 400 MB after 10,000 odd files.
+ENV PATH=/opt/frostline/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_MMAP_THRESHOLD_=1048576
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \

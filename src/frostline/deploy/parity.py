@@ -32,7 +32,7 @@ class Requirement:
 
 
 REQUIRED = {"float32": Requirement(0.999, 0.02, 0.001), "int8": Requirement(0.985, 1.0, 0.005)}
-"""By precision. What rounding of pixels does to a probability in float32 was 0.003 at most (docs/benchmarks.md)."""
+"""By precision. What rounding of pixels does to a probability in float32 was 0.01 at most (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, slots=True)

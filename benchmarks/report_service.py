@@ -20,7 +20,8 @@ _MANY = """## Many pictures
 `python benchmarks/predict.py`
 
 `frostline predict FOLDER --csv` of a network made for tests, at 32 px, on links to few files: in one folder (flat), or
-in folders of 1,000 (tree). Memory is the largest of the process, without pages of files. Other work ran on the machine, so speeds are low.
+in folders of 1,000 (tree). Memory is the largest of the process, without pages of files. Other work ran on the machine,
+so speeds are low.
 """
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from frostline.model.prediction import are_unsure
 from frostline.model.trust import TrainingFeatures, Trust
 from frostline.results.calibration import Scaling
 
@@ -95,10 +96,9 @@ def test_logits_in_any_order_of_memory_and_none_at_all() -> None:
 
 def test_unsure_is_what_lies_below_the_threshold() -> None:
     probabilities = np.array([[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]], dtype=np.float32)
-    assert Trust().unsure(probabilities).tolist() == [False, False, False]
-    assert Trust(unsure_below=0.75).unsure(probabilities).tolist() == [True, False, True]
-    reached = Trust(unsure_below=float(np.float32(0.7)))
-    assert reached.unsure(probabilities).tolist() == [False, False, True]
+    assert are_unsure(probabilities, None).tolist() == [False, False, False]
+    assert are_unsure(probabilities, 0.75).tolist() == [True, False, True]
+    assert are_unsure(probabilities, float(np.float32(0.7))).tolist() == [False, False, True]
 
 
 def test_saved_trust_comes_back(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture, list_unreadable
 from frostline.errors import DataError
-from frostline.model.prediction import Prediction
+from frostline.model.prediction import Prediction, are_unsure
 from frostline.model.preprocessing import Preprocessing
 from frostline.progress import phase
 from frostline.results.predictions import Predictions
@@ -104,7 +104,7 @@ class ImageClassifier(ABC):
         `expected` is how many are known to come, or have gone before.
         """
         answer = self.answering(expected)
-        for chunk, fitted in _one_ahead(self._fit_or_error, _chunks(pictures, batch_size)):
+        for chunk, fitted in _one_ahead(self.fit_or_error, _chunks(pictures, batch_size)):
             readable = [picture for picture in fitted if isinstance(picture, np.ndarray)]
             predictions = self.predictions(answer(readable)) if readable else iter(())
             for given, picture in zip(chunk, fitted, strict=True):
@@ -117,10 +117,10 @@ class ImageClassifier(ABC):
     def predictions(self, answers: Answers) -> Iterator[Prediction]:
         """What the classifier says about each picture of a batch, without its path."""
         distances = [None] * len(answers.probabilities) if answers.distances is None else answers.distances.tolist()
-        for row, distance in zip(answers.probabilities, distances, strict=True):
-            unsure = bool(row.max() < (self.unsure_below or 0.0))
+        unsure = are_unsure(answers.probabilities, self.unsure_below).tolist()
+        for row, is_unsure, distance in zip(answers.probabilities, unsure, distances, strict=True):
             far = self.far_beyond is not None and distance is not None and distance > self.far_beyond
-            yield Prediction("", row, self.class_names, unsure, distance, far)
+            yield Prediction("", row, self.class_names, is_unsure, distance, far)
 
     def predict_dataset(
         self, dataset: Dataset, indices: NDArray[np.int64], name: str = "predict", batch_size: int = 128
@@ -176,7 +176,8 @@ class ImageClassifier(ABC):
         if unreadable:
             raise DataError(list_unreadable(dataset.source, unreadable, "mend or remove them"))
 
-    def _fit_or_error(self, picture: str | Path | Picture) -> Picture | UnreadablePictureError:
+    def fit_or_error(self, picture: str | Path | Picture) -> Picture | UnreadablePictureError:
+        """A picture file, or a decoded picture, fitted; its error where it cannot be read."""
         try:
             if isinstance(picture, np.ndarray):
                 return self.preprocessing.fit(picture)

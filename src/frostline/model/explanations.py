@@ -14,7 +14,6 @@ from frostline.data.dataset import Picture
 from frostline.data.decode import UnreadablePictureError
 from frostline.errors import ConfigError
 from frostline.files import atomic_write
-from frostline.model.classifier import read_picture
 from frostline.model.explain import EXPLAINED_AT_ONCE, Explainer, enlarge, overlay
 from frostline.model.network_classifier import NetworkClassifier
 
@@ -48,16 +47,10 @@ def explain_files(
     explainer = Explainer(classifier)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def read(path: Path) -> Picture | UnreadablePictureError:
-        try:
-            return classifier.preprocessing.fit(read_picture(path, classifier.preprocessing.size))
-        except UnreadablePictureError as error:
-            return error
-
     remaining = iter(paths)
     with ThreadPoolExecutor() as pool:
         while batch := list(islice(remaining, EXPLAINED_AT_ONCE)):
-            found = list(pool.map(read, batch))
+            found = list(pool.map(classifier.fit_or_error, batch))
             squares = [item for item in found if isinstance(item, np.ndarray)]
             predictions = classifier.predict(squares)
             targets = [int(row.probabilities.argmax()) if target is None else target for row in predictions]

@@ -9,6 +9,12 @@ UNSURE = "unsure"
 """The answer about a picture of too little confidence."""
 
 
+def are_unsure(probabilities: NDArray[np.float32], below: float | None) -> NDArray[np.bool_]:
+    """Which answers are too unsure, (pictures,), by their probabilities, (pictures, classes); none where `below` is."""
+    unsure: NDArray[np.bool_] = probabilities.max(axis=1) < (below or 0.0)
+    return unsure
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What the classifier says about one picture."""

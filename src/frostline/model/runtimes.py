@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -89,24 +90,33 @@ class OpenVinoRuntime:
         self.version = str(openvino.__version__).partition("-")[0]
         known = model.has_rt_info([METADATA_KEY])
         self.metadata: str | None = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
-        core, exact = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
-        self._single = core.compile_model(model, "CPU", {**exact, "PERFORMANCE_HINT": "LATENCY"})
-        model = model.clone()
-        model.reshape({0: openvino.PartialShape([BATCH, -1, -1, 3])})
-        compiled = core.compile_model(model, "CPU", {**exact, "PERFORMANCE_HINT": "THROUGHPUT"})
-        self._queue = openvino.AsyncInferQueue(compiled)
-        self._queue.set_callback(_keep_outputs)
+        self._openvino, self._model = openvino, model
+        self._single = self._compile(model, "LATENCY")
+
+    @cached_property
+    def _queue(self) -> Any:
+        """Requests of `BATCH` pictures, as many as are fastest at the same time."""
+        model = self._model.clone()
+        model.reshape({0: self._openvino.PartialShape([BATCH, -1, -1, 3])})
+        queue = self._openvino.AsyncInferQueue(self._compile(model, "THROUGHPUT"))
+        queue.set_callback(_keep_outputs)
+        return queue
+
+    def _compile(self, model: Any, hint: str) -> Any:
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": hint}
+        return self._openvino.Core().compile_model(model, "CPU", settings)
 
     def __call__(self, pictures: NDArray[np.uint8]) -> Outputs:
         """See `Runtime`."""
         whole = len(pictures) // BATCH
-        if whole < len(self._queue):
+        if whole < 2 or whole < len(self._queue):
             whole = 0  # one request by itself keeps one core busy, where `_single` keeps them all
         found: list[list[NDArray[np.float32]]] = [[] for _ in range(whole)]
         for place, kept in enumerate(found):
             batch = np.ascontiguousarray(pictures[place * BATCH : (place + 1) * BATCH])
             self._queue.start_async({0: batch}, userdata=kept)
-        self._queue.wait_all()
+        if whole:
+            self._queue.wait_all()
         if len(pictures) > whole * BATCH:
             rest = np.ascontiguousarray(pictures[whole * BATCH :])
             found.append([output.copy() for output in self._single(rest).values()])

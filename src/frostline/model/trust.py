@@ -70,11 +70,6 @@ class Trust:
         """Class probabilities of logits, both (pictures, classes)."""
         return self.scaling.probabilities(logits)
 
-    def unsure(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which answers are too unsure, (pictures,), by their probabilities, (pictures, classes)."""
-        unsure: NDArray[np.bool_] = probabilities.max(axis=1) < (self.unsure_below or 0.0)
-        return unsure
-
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the training features to a classifier's folder; returns the rest, for JSON."""
         threshold = None

@@ -1,6 +1,7 @@
 """A folder of pictures on disk."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,14 +42,11 @@ def list_folder(root: Path) -> Listing:
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while waiting:
         relative, above = waiting.pop()
-        status = _stat(root / relative)
-        here = (status.st_dev, status.st_ino)
+        here = identity(root / relative)
         if here in above:
             continue
-        for name, is_folder in _scan(root / relative):
+        for name, is_folder in scan(root / relative):
             path = f"{relative}/{name}" if relative else name
-            if is_hidden(name):
-                continue
             if is_folder:
                 folders.append(path)
                 waiting.append((path, above | {here}))
@@ -57,21 +55,33 @@ def list_folder(root: Path) -> Listing:
     return Listing(tuple(files), tuple(folders))
 
 
-def _stat(folder: Path) -> os.stat_result:
+def identity(folder: Path) -> tuple[int, int]:
+    """What tells a folder from all others, by whatever link it is reached. Raises `DataError` where it is not there."""
     try:
-        return folder.stat()
+        status = folder.stat()
     except OSError as error:
-        raise DataError(f"cannot open the folder {folder}: {error.strerror}") from None
+        raise _cannot_open(folder, error) from None
+    return status.st_dev, status.st_ino
 
 
-def _scan(folder: Path) -> list[tuple[str, bool]]:
-    """Names in a folder, and whether each is a folder; pipes, sockets and devices are left out.
+def scan(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Names in a folder that are not hidden, and whether each is a folder; pipes, sockets and devices are left out.
 
-    A link that leads nowhere counts as a file, so that it is named as unreadable.
+    A link that leads nowhere counts as a file, so that it is named as unreadable. Raises `DataError` where the folder
+    cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.name, entry.is_dir(), entry.is_file() or entry.is_symlink()) for entry in entries]
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    yield entry.name, True
+                elif entry.is_file() or entry.is_symlink():
+                    yield entry.name, False
     except OSError as error:
-        raise DataError(f"cannot open the folder {folder}: {error.strerror}") from None
-    return [(name, is_folder) for name, is_folder, is_file in found if is_folder or is_file]
+        raise _cannot_open(folder, error) from None
+
+
+def _cannot_open(folder: Path, error: OSError) -> DataError:
+    return DataError(f"cannot open the folder {folder}: {error.strerror}")

@@ -1,7 +1,6 @@
 """From what a user names on the command line to picture files, in a stated order and as they are needed."""
 
 import glob
-import os
 import re
 from collections.abc import Iterable, Iterator
 from heapq import merge
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from natsort import natsort_keygen
 
-from frostline.data.listing import is_hidden, may_be_picture
+from frostline.data.folders import identity, scan
+from frostline.data.listing import may_be_picture
 from frostline.errors import DataError
 
 _RUN = 10_000
@@ -66,45 +66,23 @@ def _matching(pattern: str) -> Iterator[Path]:
 
 def _below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
     """Every picture below a folder; a symbolic link back to a folder `above` it is not followed."""
-    here = _identity(folder)
+    here = identity(folder)
     if here in above:
         return
-    for name in _in_natural_order(_scan(folder)):
+    for name in _in_natural_order(_names(folder)):
         if name.endswith("/"):
             yield from _below(folder / name, above | {here})
         else:
             yield folder / name
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    try:
-        status = folder.stat()
-    except OSError as error:
-        raise _cannot_open(folder, error) from None
-    return status.st_dev, status.st_ino
-
-
-def _scan(folder: Path) -> Iterator[str]:
-    """Names of the pictures in a folder, and of its folders with a slash after them; neither those that are hidden.
-
-    Pipes, sockets and devices are left out. A link that leads nowhere counts as a picture, so that it is named as
-    unreadable.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if is_hidden(entry.name):
-                    continue
-                if entry.is_dir():
-                    yield f"{entry.name}/"
-                elif may_be_picture(entry.name) and (entry.is_file() or entry.is_symlink()):
-                    yield entry.name
-    except OSError as error:
-        raise _cannot_open(folder, error) from None
-
-
-def _cannot_open(folder: Path, error: OSError) -> DataError:
-    return DataError(f"cannot open the folder {folder}: {error.strerror}")
+def _names(folder: Path) -> Iterator[str]:
+    """Names of the pictures in a folder, and of its folders with a slash after them; see `scan`."""
+    for name, is_folder in scan(folder):
+        if is_folder:
+            yield f"{name}/"
+        elif may_be_picture(name):
+            yield name
 
 
 def _in_natural_order(names: Iterator[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from frostline.config import TrainConfig
 from frostline.data.pixels import read_pixels
 from frostline.data.sources import load_dataset
 from frostline.data.splits import Splits, make_splits
-from frostline.model.engines import OPENVINO_BATCH, OpenVinoEngine, _convert, import_openvino
+from frostline.model.engines import OPENVINO_BATCH, OpenVinoEngine, convert_module, import_openvino
 from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
 from frostline.training.checkpoints import Checkpoints
@@ -146,7 +146,7 @@ def save_trunk(model: Model, shape: tuple[int, ...], path: Path) -> None:
     """Write the model that frostline's engine runs, in float32 and for its batches."""
     assert isinstance(model.engine, OpenVinoEngine)
     openvino = import_openvino()
-    converted = _convert(model.frozen.trunk.eval(), torch.zeros(2, *shape))
+    converted = convert_module(model.frozen.trunk.eval(), torch.zeros(2, *shape))
     converted.reshape({0: openvino.PartialShape([OPENVINO_BATCH, *shape])})
     openvino.save_model(converted, path, compress_to_fp16=False)
 

@@ -2,7 +2,9 @@
 
 import errno
 import io
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +18,7 @@ from frostline.cli_options import COLUMNS, FILE, PATH, ConfigCommand, config_opt
 from frostline.cli_output import print_audit, print_folds, print_json, print_run, print_table
 from frostline.cli_predict import evaluate, explain, predict
 from frostline.cli_runs import compare, report, runs, threshold
+from frostline.cli_sweep import sweep
 from frostline.config import TrainConfig
 from frostline.errors import ConfigError, FrostlineError, ModelError
 from frostline.recipes import RECIPES
@@ -23,6 +26,10 @@ from frostline.recipes import RECIPES
 EXIT_INTERRUPTED = 130
 SERVING = {"starlette", "uvicorn", "httptools", "python_multipart", "prometheus_client"}
 """Packages of the extra `serve`; all others that can be missing are in `train`."""
+RANK = os.environ.get("RANK")
+"""Number of this process among those of one training, as torchrun gives it; None where it is the only one."""
+LATER = 2.0
+"""Seconds after which the other ranks say what is wrong: by then they are stopped, where the first rank has said it."""
 CHECKED = (
     *("data_dir", *COLUMNS, "actions", "resize_mode", "backbone", "weights", "size", "seed", "device"),
     *("cache", "cache_limit", "runs_dir"),
@@ -51,10 +58,21 @@ def commands(context: click.Context) -> None:
 @click.option("--recipe", metavar="|".join(RECIPES), help="A named set of option values, which flags can change.")
 @click.option("--config", "file", type=PATH, help="A YAML file of options, such as a run's config.yaml.")
 @click.option("--resume", "resumed", type=PATH, metavar="RUN", help="Go on with a run that was stopped.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on with the last run of these options, if it was stopped.")
+@click.option(
+    "--devices", type=click.IntRange(1), help="Train in so many processes on this machine, each with a GPU of its own."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @config_options()
 def train(
-    source: str | None, recipe: str | None, file: Path | None, resumed: Path | None, as_json: bool, **options: Any
+    source: str | None,
+    recipe: str | None,
+    file: Path | None,
+    resumed: Path | None,
+    go_on: bool,
+    devices: int | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a classifier on labelled pictures.
 
@@ -62,11 +80,15 @@ def train(
     datasets`). A folder holds one folder of pictures for each class, or `train`, `val` and `test` folders that do. A
     table is a CSV, TSV or parquet file with the columns path and label, and split, group and time if there are any.
     """
+    if devices is not None and devices > 1 and RANK is None:
+        from frostline.training.launch import launch
+
+        sys.exit(launch(devices, sys.argv[1:]))
     given = {name: value for name, value in options.items() if value is not None}
     if source is not None:
         given["source"] = source
     if resumed is not None:
-        if given or recipe or file:
+        if given or recipe or file or go_on:
             raise ConfigError("--resume goes on with a run's own options: give no other options or source with it")
         from frostline.training.run import resume
 
@@ -87,8 +109,9 @@ def train(
             return
         from frostline.training.run import train as train_run
 
-        run = train_run(dataset, config)
-    print_run(run, as_json=as_json)
+        run = train_run(dataset, config, go_on=go_on)
+    if RANK in (None, "0"):
+        print_run(run, as_json=as_json)
     if run.interrupted:
         raise KeyboardInterrupt
 
@@ -211,7 +234,7 @@ def clear_cache() -> None:
     print(f"removed {removed:,} from {kept.folder}, {decimal(size)}{still}")
 
 
-for command in (evaluate, predict, explain, export, serve, report, compare, runs, threshold):
+for command in (evaluate, predict, explain, export, serve, report, compare, runs, threshold, sweep):
     commands.add_command(command)
 
 
@@ -243,7 +266,11 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"frostline: {message}", file=sys.stderr)
+    of_rank = ""
+    if RANK not in (None, "0"):
+        time.sleep(LATER)
+        of_rank = f"rank {RANK}: "
+    print(f"frostline: {of_rank}{message}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -42,7 +42,7 @@ def phase(name: str, total: int | None, unit: str = "pictures") -> Iterator[Adva
 
     Where the `total` is not known, it is shown how much is done, and neither a bar nor the time that is left.
     """
-    if console.is_terminal:
+    if console.is_terminal and not console.quiet:
         with Progress(*_columns(total), console=console, transient=True) as bar:
             task = bar.add_task(name, total=total, unit=unit, note="")
 
@@ -104,6 +104,16 @@ def say(message: str) -> None:
 
 
 _log: IO[str] | None = None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Show nothing within the block: neither lines nor bars."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 @contextmanager

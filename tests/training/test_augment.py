@@ -3,14 +3,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.model.preprocessing import Preprocessing
 from frostline.model.resampling import make_pixels
-from frostline.training.augment import PRESETS, Augmentation, Augmenter, erase, mix, view_matrices
+from frostline.training.augment import PRESETS, Augmentation, Augmenter, erase, view_matrices
 
 PREPROCESS = Preprocessing(24, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MANY = np.arange(4000)
@@ -113,43 +112,7 @@ def test_erasing_happens_with_its_probability_and_leaves_its_input() -> None:
     assert torch.equal(erase(views, 0.0, np.arange(2000), 1, 0), views)
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(mixup=0.4), Augmentation(cutmix=1.0)])
-def test_mixed_targets_are_the_proportions_of_the_pictures(augmentation: Augmentation) -> None:
-    count = 6
-    targets = torch.eye(count)
-    views = targets[:, :, None, None].expand(count, count, 20, 20).contiguous()
-    for step in range(20):
-        mixed, soft = mix(views, targets, augmentation, 0, 1, step)
-        torch.testing.assert_close(mixed.mean(dim=(2, 3)), soft)
-        torch.testing.assert_close(soft.sum(dim=1), torch.ones(count))
-    assert torch.equal(views.amax(dim=(2, 3)), targets)
-
-
-def test_mixing_follows_from_seed_epoch_and_step() -> None:
-    views, targets = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.eye(8)
-    augmentation = Augmentation(mixup=1.0, cutmix=1.0)
-    mixed, soft = mix(views, targets, augmentation, 0, 1, 2)
-    again, soft_again = mix(views, targets, augmentation, 0, 1, 2)
-    assert torch.equal(mixed, again)
-    assert torch.equal(soft, soft_again)
-    for seed, epoch, step in [(1, 1, 2), (0, 2, 2), (0, 1, 3)]:
-        assert not torch.equal(mix(views, targets, augmentation, seed, epoch, step)[0], mixed)
-
-
-def test_both_ways_of_mixing_take_turns() -> None:
-    views, targets = torch.eye(4)[:, :1, None, None].expand(4, 1, 16, 16), torch.eye(4)
-    blended = []
-    for step in range(200):
-        mixed, _ = mix(views, targets, Augmentation(mixup=1.0, cutmix=1.0), 0, 1, step)
-        blended.append(bool(((mixed > 0) & (mixed < 1)).any()))
-    assert 40 < sum(blended) < 110
-
-
 def test_mixing_is_off_by_default() -> None:
-    views, targets = torch.rand(4, 3, 8, 8), torch.eye(4)
-    mixed, soft = mix(views, targets, Augmentation(), 0, 1, 0)
-    assert torch.equal(mixed, views)
-    assert torch.equal(soft, targets)
     assert not any(preset.mixes for preset in PRESETS.values())
 
 

@@ -15,6 +15,7 @@ from frostline.model.head import make_head
 from frostline.results.history import EpochRecord
 from frostline.training.batches import Batch
 from frostline.training.checkpoints import Checkpoints
+from frostline.training.distributed import ALONE, Ranks
 from frostline.training.fit import Fitted, Stage, fit
 from frostline.training.optimisers import OptimiserName, Schedule
 
@@ -49,12 +50,13 @@ class Blobs:
     train_pictures: int = 48
     val_pictures: int = 24
     steps_per_epoch: int = 6
+    ranks: Ranks = ALONE
 
     def _batch(self, key: int, count: int) -> Batch:
         generator = torch.Generator().manual_seed(key)
         targets = torch.randint(3, (count,), generator=generator)
         points = 2 * torch.eye(3, 4)[targets] + 0.3 * torch.randn(count, 4, generator=generator)
-        return Batch(points, targets)
+        return Batch(points, targets, targets)
 
     def train(self, epoch: int) -> Iterator[Batch]:
         for step in range(self.steps_per_epoch):

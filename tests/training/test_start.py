@@ -17,6 +17,7 @@ from frostline.model.network_classifier import NetworkClassifier
 from frostline.results.history import EpochRecord
 from frostline.results.predictions import load_predictions
 from frostline.results.run_folder import RunFolder
+from frostline.training.distributed import ALONE
 from frostline.training.fit import measure
 from frostline.training.run import resume, train
 from frostline.training.setup import build_model, load_configured_backbone, make_batches
@@ -48,7 +49,7 @@ def test_the_tail_gives_the_figures_of_the_start(trainable: int, dataset: Datase
     batches = make_batches(model, dataset, pixels, make_splits(dataset, seed=0), config)
     torch.manual_seed(3)
     record = start_head(model, batches, None)
-    loss, accuracy = measure(model.tail, batches.val(), lambda count, note="": None)
+    loss, accuracy = measure(model.tail, batches.val(), lambda count, note="": None, ALONE)
     assert (record.epoch, record.learning_rate) == (0, 0.0)
     assert record.val_loss == pytest.approx(loss, abs=1e-4)
     assert record.val_accuracy == accuracy

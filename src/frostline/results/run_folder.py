@@ -111,18 +111,13 @@ class RunFolder:
 
 def create_run_folder(runs_dir: Path, dataset: str, backbone: str) -> RunFolder:
     """Claim `<dataset>-<backbone>-<number>` with the next free number; an existing folder is never touched."""
-    name = re.sub(r"[^\w.-]+", "_", f"{dataset}-{backbone}")
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        taken = [
-            int(p.name.rpartition("-")[2])
-            for p in runs_dir.glob("*-*")
-            if re.fullmatch(rf"{re.escape(name)}-\d+", p.name)
-        ]
-        number = max(taken, default=0) + 1
+        before = run_folders(runs_dir, dataset, backbone)
+        number = _number(before[-1].path) + 1 if before else 1
         while True:
             try:
-                path = runs_dir / f"{name}-{number}"
+                path = runs_dir / f"{_name(dataset, backbone)}-{number}"
                 path.mkdir()
                 return RunFolder(path)
             except FileExistsError:
@@ -132,6 +127,21 @@ def create_run_folder(runs_dir: Path, dataset: str, backbone: str) -> RunFolder:
         raise FrostlineError(
             f"cannot make a run folder in {runs_dir}: {reason}; choose another place with --runs-dir"
         ) from error
+
+
+def run_folders(runs_dir: Path, dataset: str, backbone: str) -> list[RunFolder]:
+    """The folders of the runs of a backbone on a dataset, by their number."""
+    name = re.escape(_name(dataset, backbone))
+    found = [path for path in runs_dir.glob("*-*") if re.fullmatch(rf"{name}-\d+", path.name)]
+    return [RunFolder(path) for path in sorted(found, key=_number)]
+
+
+def _name(dataset: str, backbone: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", f"{dataset}-{backbone}")
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
 
 
 def open_run_folder(path: str | Path) -> RunFolder:

@@ -58,6 +58,8 @@ class Activations:
 
     def read(self, indices: NDArray[np.int64], view: int) -> Tensor:
         """Activations of pictures under one view, float32 (N, ...)."""
+        if not len(indices):
+            return self.read(np.zeros(1, np.int64), view)[:0]
         kept = self.kept[view].read(indices) if view in self.kept else None
         if kept is not None:
             return torch.from_numpy(kept).to(self.device).float()
@@ -84,6 +86,9 @@ class Activations:
         `wanted` gives indices into the dataset, sorted. Where there is no room for all of them, that is said, and they
         are computed as before. Raises `OSError` where the disk is full.
         """
+        wanted = {view: indices for view, indices in wanted.items() if len(indices)}
+        if not wanted:
+            return self
         shape = tuple(self.read(next(iter(wanted.values()))[:1], 0).shape[1:])
         distinct = {id(indices): indices for indices in wanted.values()}  # most views are of the same pictures
         digests = {key: digest_of(self.pixels, indices) for key, indices in distinct.items()}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from frostline.model.preprocessing import Preprocessing
 from frostline.model.resampling import make_pixels
+from frostline.training.mixing import Mixing, draw_mixing
 
 Floats = NDArray[np.float64]
 
@@ -89,9 +90,10 @@ class Augmenter:
         drawn = {"view": view, "seed": self.seed, "indices": hashlib.sha256(indices.tobytes()).hexdigest()}
         return {**self.preprocessing.to_dict(), **asdict(self.augmentation), **drawn}
 
-    def mix(self, views: Tensor, targets: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Mix the pictures of one training step; see `mix`."""
-        return mix(views, targets, self.augmentation, self.seed, epoch, step)
+    def draw_mixing(self, count: int, epoch: int, step: int) -> Mixing:
+        """How the `count` pictures of one training step are mixed with each other; see `training.mixing`."""
+        amounts, size = self.augmentation, self.preprocessing.size
+        return draw_mixing(amounts.mixup, amounts.cutmix, count, size, (self.seed, epoch, step))
 
 
 def view_matrices(augmentation: Augmentation, indices: NDArray[np.int64], view: int, seed: int) -> Tensor:
@@ -109,41 +111,6 @@ def erase(views: Tensor, probability: float, indices: NDArray[np.int64], view: i
     On normalised views 0 is the mean colour. A rectangle covers 2 to 33% of the view, at aspect ratios of 0.3 to 3.3.
     """
     return _erase(views, probability, _uniforms(seed, view, indices))
-
-
-def mix(
-    views: Tensor, targets: Tensor, augmentation: Augmentation, seed: int, epoch: int, step: int
-) -> tuple[Tensor, Tensor]:
-    """Mix each picture of a batch with another one, and their targets in the same proportion.
-
-    By MixUp (Zhang et al. 2018, arXiv:1710.09412) or CutMix (Yun et al. 2019, arXiv:1905.04899); where both are on,
-    each step uses one of them, with equal chances. `views` are (N, 3, height, width) and `targets` probabilities
-    (N, classes); returns new ones. One proportion serves the whole batch, drawn anew for each seed, epoch and step.
-    """
-    rng = np.random.Generator(np.random.Philox(key=_key(seed, epoch), counter=[0, step, 1, 0]))
-    use_cutmix = augmentation.cutmix > 0 and (augmentation.mixup <= 0 or rng.random() < 0.5)
-    alpha = augmentation.cutmix if use_cutmix else augmentation.mixup
-    if alpha <= 0:
-        return views, targets
-    kept = float(rng.beta(alpha, alpha))
-    partners = torch.from_numpy(rng.permutation(len(views))).to(views.device)
-    if use_cutmix:
-        top, bottom, left, right = _box(views.shape[2], views.shape[3], 1 - kept, rng)
-        mixed = views.clone()
-        mixed[:, :, top:bottom, left:right] = views[partners, :, top:bottom, left:right]
-        kept = 1 - (bottom - top) * (right - left) / (views.shape[2] * views.shape[3])
-    else:
-        mixed = torch.lerp(views[partners], views, kept)
-    return mixed, torch.lerp(targets[partners], targets, kept)
-
-
-def _box(height: int, width: int, area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of a box with this fraction of the view's area, anywhere, cut off at the borders."""
-    centre = rng.random(2) * (height, width)
-    half = np.sqrt(area) / 2 * np.array([height, width])
-    low = np.rint(np.clip(centre - half, 0, (height, width))).astype(int)
-    high = np.rint(np.clip(centre + half, 0, (height, width))).astype(int)
-    return int(low[0]), int(high[0]), int(low[1]), int(high[1])
 
 
 _DRAWS = 12

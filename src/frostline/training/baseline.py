@@ -15,6 +15,7 @@ from frostline.progress import phase
 from frostline.results.predictions import Predictions
 from frostline.training.batches import ActivationBatches
 from frostline.training.probe import fit_probe
+from frostline.training.scoring import score_together
 from frostline.training.setup import Model
 from frostline.training.start import body_engine, features_of, some_training_pictures
 
@@ -31,13 +32,13 @@ def predict_baseline(
     `BASELINE_PICTURES` training pictures.
     """
     classifier = model.classifier if config.starts_with_probe else _probe_classifier(model, batches)
-    return classifier.predict_dataset(dataset, indices, "baseline")
+    return classifier.predictions_of(score_together(classifier, dataset, indices, "baseline", batches.ranks))
 
 
 def _probe_classifier(model: Model, batches: ActivationBatches) -> NetworkClassifier:
     """A linear probe as a classifier; it shares the model's backbone."""
     train = some_training_pictures(batches, BASELINE_PICTURES)
-    with phase("probe", len(train)) as advance:
+    with phase("probe", len(batches.ranks.share(train))) as advance:
         features = features_of(body_engine(model, batches), batches, train, advance)
     probe = fit_probe(features, batches.targets[train])
     of = model.classifier

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from frostline.training.activations import Activations
+from frostline.training.distributed import ALONE, Ranks
 
 _VAL_BATCH = 256
 """Validation pictures in one batch."""
@@ -19,16 +20,26 @@ _VAL_BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Activations (N, ...) with their targets: class indices int64 (N,), and what the loss wants of them."""
+    """Activations (N, ...) with their targets: class indices int64 (N,), and what the loss wants of them.
+
+    They are this process's part of a batch, which may be none of it.
+    """
 
     activations: Tensor
     targets: Tensor
+    all_targets: Tensor
+    """Those of the whole batch, of all processes."""
     soft_targets: Tensor | None = None
     """Probabilities (N, classes) where pictures were mixed, else None."""
 
 
 class Batches(Protocol):
     """Gives the batches of each epoch, always the same ones for the same epoch."""
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that share each batch."""
+        ...
 
     @property
     def train_pictures(self) -> int:
@@ -46,11 +57,11 @@ class Batches(Protocol):
         ...
 
     def train(self, epoch: int) -> Iterator[Batch]:
-        """The shuffled, augmented training batches of one epoch, counted from 0."""
+        """The shuffled, augmented training batches of one epoch, counted from 0: the rank's part of each."""
         ...
 
     def val(self) -> Iterator[Batch]:
-        """The validation pictures as they are, in order."""
+        """The validation pictures as they are: the rank's part of each batch."""
         ...
 
 
@@ -70,6 +81,8 @@ class ActivationBatches:
     """Whether an epoch draws from each class equally often, instead of each picture once."""
     views: int | None
     """Epoch e sees view e mod `views` of each picture; None: every epoch sees a view of its own."""
+    ranks: Ranks = ALONE
+    """Each reads its own pictures of a batch only; the batches themselves are the same for any number of them."""
 
     @property
     def train_pictures(self) -> int:
@@ -93,26 +106,22 @@ class ActivationBatches:
         mixes = epoch > 0 and self.activations.augmenter.augmentation.mixes
         for step, (start, stop) in enumerate(pairwise(batch_bounds(len(order), self.batch_size))):
             indices = order[start:stop]
-            if mixes:
-                yield self._mixed(indices, view, epoch, step)
-            else:
-                yield Batch(self.activations.read(indices, view), self._targets(indices))
+            yield self._mixed(indices, view, epoch, step) if mixes else self._batch(indices, view)
 
     def val(self) -> Iterator[Batch]:
         """See `Batches.val`."""
         for start in range(0, len(self.val_indices), _VAL_BATCH):
-            indices = self.val_indices[start : start + _VAL_BATCH]
-            yield Batch(self.activations.read(indices, 0), self._targets(indices))
+            yield self._batch(self.val_indices[start : start + _VAL_BATCH], 0)
 
     def wanted(self, epochs: int, *, probe: bool = False) -> dict[int, NDArray[np.int64]]:
-        """The pictures by view that are read more than once, sorted: those that are worth keeping.
+        """The rank's pictures by view that are read more than once, sorted: those that are worth keeping.
 
         `epochs` is how many there will be, `probe` whether a linear probe sees the plain pictures before them.
         """
-        train = np.sort(self.train_indices)
-        both = np.union1d(train, self.val_indices)
+        train, val = np.sort(self.ranks.share(self.train_indices)), np.sort(self.ranks.share(self.val_indices))
+        both = np.union1d(train, val)
         if self.views is None or self.activations.augmenter.augmentation.mixes:
-            return {0: both if probe else np.sort(self.val_indices)}
+            return {0: both if probe else val}
         return {0: both, **dict.fromkeys(range(1, min(self.views, epochs)), train)}
 
     def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -125,13 +134,22 @@ class ActivationBatches:
         drawn = [_repeat(of_class, share, rng) for of_class, share in zip(present, shares, strict=True)]
         return rng.permutation(np.concatenate(drawn))
 
+    def _batch(self, indices: NDArray[np.int64], view: int) -> Batch:
+        """The part of a batch of these pictures that this process has."""
+        own = self.ranks.share(indices)
+        return Batch(self.activations.read(own, view), self._targets(own), self._targets(indices))
+
     def _mixed(self, indices: NDArray[np.int64], view: int, epoch: int, step: int) -> Batch:
-        """A batch whose pictures are mixed with each other, before the trunk."""
-        targets = self._targets(indices)
-        views = self.activations.views(indices, view)
-        one_hot = functional.one_hot(targets, self.classes).float()
-        mixed, soft_targets = self.activations.augmenter.mix(views, one_hot, epoch, step)
-        return Batch(self.activations.through_trunk(mixed), targets, soft_targets)
+        """The part of a batch whose pictures are mixed with each other, before the trunk."""
+        mixing = self.activations.augmenter.draw_mixing(len(indices), epoch, step)
+        rows = np.flatnonzero(self.ranks.owns(indices))
+        partners = mixing.partners[rows]
+        read = np.union1d(rows, partners)
+        views = self.activations.views(indices[read], view)
+        one_hot = functional.one_hot(self._targets(indices[read]), self.classes).float()
+        mixed, soft_targets = mixing(views, one_hot, np.searchsorted(read, rows), np.searchsorted(read, partners))
+        targets = self._targets(indices[rows])
+        return Batch(self.activations.through_trunk(mixed), targets, self._targets(indices), soft_targets)
 
     def _targets(self, indices: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.targets[indices]).to(self.activations.device)

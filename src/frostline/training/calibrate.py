@@ -20,6 +20,7 @@ from frostline.results.calibration import (
 )
 from frostline.results.predictions import Predictions
 from frostline.training.batches import ActivationBatches
+from frostline.training.scoring import score_together
 from frostline.training.setup import Model
 from frostline.training.start import body_engine, features_of, some_training_pictures
 
@@ -40,7 +41,7 @@ def calibrate(
     classifier = model.classifier
     training = _training_features(model, batches)
     classifier.trust = Trust(training=training)
-    scores = classifier.score_dataset(dataset, indices, "predict val")
+    scores = score_together(classifier, dataset, indices, "predict val", batches.ranks)
     assert scores.distances is not None
     scaling = Scaling.fit(scores.logits, scores.targets)
     classifier.trust = Trust(scaling, training=training.with_threshold(scores.distances))
@@ -73,6 +74,6 @@ def choose_threshold(predictions: Predictions, config: TrainConfig) -> float | N
 def _training_features(model: Model, batches: ActivationBatches) -> TrainingFeatures:
     """The features of training pictures as they are, after training."""
     train = some_training_pictures(batches, TRAINING_PICTURES)
-    with phase("training features", len(train)) as advance:
+    with phase("training features", len(batches.ranks.share(train))) as advance:
         features = features_of(body_engine(model, batches), batches, train, advance)
     return TrainingFeatures.fit(features)

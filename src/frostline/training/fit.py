@@ -16,6 +16,7 @@ from frostline.progress import Advance, phase
 from frostline.results.history import EpochRecord, best_of
 from frostline.training.batches import Batch, Batches
 from frostline.training.checkpoints import Checkpoints
+from frostline.training.distributed import Ranks
 from frostline.training.optimisers import (
     OptimiserName,
     Schedule,
@@ -23,6 +24,7 @@ from frostline.training.optimisers import (
     make_optimiser,
     parameter_groups,
 )
+from frostline.training.totals import Totals
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ def fit(
 
     Continues after the last whole epoch in `checkpoints`, with the result of a training that was never stopped:
     everything random follows from seed and epoch. Ctrl-C ends the training early and keeps the best epoch so far;
-    before the first epoch has ended it raises `KeyboardInterrupt`. A loss that is not finite raises `FrostlineError`.
+    before the first epoch has ended, and with several ranks, it raises `KeyboardInterrupt`. A loss that is not finite
+    raises `FrostlineError`.
+
+    Every rank of `batches` calls this with the same tail and the same checkpoints, and all end with the same ones.
     """
     optimizer = make_optimiser(
         stage.optimizer,
@@ -87,6 +92,7 @@ def fit(
         stage.momentum,
     )
     history = checkpoints.restore(tail, optimizer)
+    network = batches.ranks.parallel(tail)
     interrupted = False
 
     def keep(record: EpochRecord) -> None:
@@ -102,10 +108,10 @@ def fit(
             and not _is_stale(history, stage.patience)
             and _is_in_time(history, deadline)
         ):
-            keep(_run_epoch(tail, batches, stage, optimizer, history))
+            keep(_run_epoch(network, batches, stage, optimizer, history))
     except KeyboardInterrupt:
         history = checkpoints.restore(tail, optimizer)
-        if not history:
+        if not history or batches.ranks.count > 1:
             raise
         interrupted = True
     checkpoints.restore_best(tail, history)
@@ -127,17 +133,17 @@ def _is_in_time(history: Sequence[EpochRecord], deadline: float | None) -> bool:
 
 
 def _run_epoch(
-    tail: nn.Module, batches: Batches, stage: Stage, optimizer: Optimizer, history: Sequence[EpochRecord]
+    network: nn.Module, batches: Batches, stage: Stage, optimizer: Optimizer, history: Sequence[EpochRecord]
 ) -> EpochRecord:
     """Train on every picture once, then measure on the validation pictures."""
     epoch = _epochs_done(history)
     started = time.monotonic()
-    torch.manual_seed(stage.seed * 1_000_003 + epoch)
+    torch.manual_seed((stage.seed * 1_000_003 + epoch) * batches.ranks.count + batches.ranks.rank)
     with phase(f"epoch {epoch + 1}/{stage.epochs}", batches.train_pictures) as advance:
-        train_loss, train_accuracy = _train(tail, batches, stage, optimizer, history, advance)
+        train_loss, train_accuracy = _train(network, batches, stage, optimizer, history, advance)
     trained = time.monotonic()
     with phase("validation", batches.val_pictures) as advance:
-        val_loss, val_accuracy = measure(tail, batches.val(), advance)
+        val_loss, val_accuracy = measure(network, batches.val(), advance, batches.ranks)
     _require_finite(val_loss, f"in the validation after epoch {epoch + 1}")
     return EpochRecord(
         epoch=epoch + 1,
@@ -152,7 +158,7 @@ def _run_epoch(
 
 
 def _train(
-    tail: nn.Module,
+    network: nn.Module,
     batches: Batches,
     stage: Stage,
     optimizer: Optimizer,
@@ -160,48 +166,50 @@ def _train(
     advance: Advance,
 ) -> tuple[float, float]:
     """One pass over the training batches; returns mean loss and accuracy."""
-    tail.train()
-    parameters = [parameter for parameter in tail.parameters() if parameter.requires_grad]
+    network.train()
+    ranks = batches.ranks
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     base_rates = [group["initial_lr"] for group in optimizer.param_groups]
     scaler = torch.amp.GradScaler(enabled=stage.precision == torch.float16)
-    loss_sum = correct = seen = 0.0
+    totals = Totals(ranks)
+    note = ""
     epoch = _epochs_done(history)
     for step, batch in enumerate(batches.train(epoch)):
         factor = _factor(stage, batches, history, step)
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
-        with _autocast(batch.activations.device, stage.precision):
-            logits = tail(batch.activations)
+        with _autocast(batch.activations.device, stage.precision), ranks.synced_norms():
+            logits = network(batch.activations)
             loss = _loss(logits, batch, stage)
-        mean_loss = loss.item()
-        _require_finite(mean_loss, f"in epoch {epoch + 1}, batch {step + 1} of {batches.steps_per_epoch}")
         optimizer.zero_grad()
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss * ranks.count).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
         if stage.clip_norm:
             nn.utils.clip_grad_norm_(parameters, stage.clip_norm)
         scaler.step(optimizer)
         scaler.update()
-        count = len(batch.targets)
-        seen += count
-        loss_sum += mean_loss * count
-        correct += _count_correct(logits, batch.targets)
-        advance(count, f"loss {loss_sum / seen:.4f}  accuracy {correct / seen:.4f}")
-    return loss_sum / seen, correct / seen
+        count = len(batch.all_targets)
+        totals.add(loss.detach() * count, logits, batch.targets)
+        if totals.are_due:
+            mean_loss, accuracy = totals.so_far()
+            _require_finite(mean_loss, f"in epoch {epoch + 1}, batch {step + 1} of {batches.steps_per_epoch}")
+            note = f"loss {mean_loss:.4f}  accuracy {accuracy:.4f}"
+        advance(count, note)
+    mean_loss, accuracy = totals.of_all()
+    _require_finite(mean_loss, f"in epoch {epoch + 1}")
+    return mean_loss, accuracy
 
 
 @torch.no_grad()
-def measure(tail: nn.Module, batches: Iterable[Batch], advance: Advance) -> tuple[float, float]:
-    """Mean plain cross-entropy (nats) and accuracy over batches, in evaluation mode."""
-    tail.eval()
-    loss_sum = correct = seen = 0.0
+def measure(network: nn.Module, batches: Iterable[Batch], advance: Advance, ranks: Ranks) -> tuple[float, float]:
+    """Mean plain cross-entropy (nats) and accuracy over the batches of all ranks, in evaluation mode."""
+    network.eval()
+    totals = Totals(ranks)
     for batch in batches:
-        logits = tail(batch.activations)
-        loss_sum += functional.cross_entropy(logits, batch.targets, reduction="sum").item()
-        correct += _count_correct(logits, batch.targets)
-        seen += len(batch.targets)
-        advance(len(batch.targets))
-    return loss_sum / seen, correct / seen
+        logits = network(batch.activations)
+        totals.add(functional.cross_entropy(logits, batch.targets, reduction="sum"), logits, batch.targets)
+        advance(len(batch.all_targets))
+    return totals.of_all()
 
 
 def _factor(stage: Stage, batches: Batches, history: Sequence[EpochRecord], step: int) -> float:
@@ -216,8 +224,14 @@ def _factor(stage: Stage, batches: Batches, history: Sequence[EpochRecord], step
 
 
 def _loss(logits: Tensor, batch: Batch, stage: Stage) -> Tensor:
-    wanted = batch.targets if batch.soft_targets is None else batch.soft_targets
-    return functional.cross_entropy(logits, wanted, weight=stage.class_weights, label_smoothing=stage.label_smoothing)
+    """The mean loss of a whole batch: the rank's part of it."""
+    wanted, weights = batch.soft_targets, stage.class_weights
+    count: int | Tensor = len(batch.all_targets)
+    if wanted is None:
+        wanted = batch.targets
+        count = count if weights is None else weights[batch.all_targets].sum()
+    smoothing = stage.label_smoothing
+    return functional.cross_entropy(logits, wanted, weights, reduction="sum", label_smoothing=smoothing) / count
 
 
 def _require_finite(loss: float, where: str) -> None:
@@ -225,10 +239,6 @@ def _require_finite(loss: float, where: str) -> None:
         raise FrostlineError(
             f"the loss is {loss} {where}: lower --lr or --clip-norm; the epochs before are kept in the run's checkpoint"
         )
-
-
-def _count_correct(logits: Tensor, targets: Tensor) -> int:
-    return int((logits.argmax(1) == targets).sum().item())
 
 
 def _autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:

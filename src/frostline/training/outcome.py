@@ -24,6 +24,7 @@ from frostline.training.batches import ActivationBatches
 from frostline.training.calibrate import calibrate, choose_threshold, require_one_threshold
 from frostline.training.fit import Fitted
 from frostline.training.int8 import Int8Cost
+from frostline.training.scoring import score_together
 from frostline.training.setup import Model
 from frostline.training.showcase import draw_pictures
 
@@ -49,7 +50,7 @@ def headline_of(splits: Splits) -> SplitName:
 def finish(
     trained: Trained, clock: Stopwatch, planned_seconds: Mapping[str, float] | None, int8_cost: Int8Cost | None
 ) -> RunFigures:
-    """Predict, measure and draw, and leave it all in the run folder."""
+    """Predict, measure and draw, and leave it all in the run folder; only the first rank draws."""
     folder, classifier = trained.folder, trained.model.classifier
     scores = _score_held_out(trained)
     predictions = {name: classifier.predictions_of(found) for name, found in scores.items()}
@@ -59,6 +60,8 @@ def finish(
     clock.lap("evaluate")
     trust = measure_trust(classifier, scores)
     figures = _measure(trained, predictions, trust, planned_seconds, int8_cost)
+    if not trained.batches.ranks.is_first:
+        return figures
     shown = predictions[figures.figures_of]
     draw_pictures(folder, trained.dataset, classifier, trained.fitted.history, shown, figures.headline)
     clock.lap("draw")
@@ -112,7 +115,7 @@ def _score_held_out(trained: Trained) -> dict[SplitName, Scores]:
     }
     classifier.save(trained.folder.classifier)
     if len(splits.test):
-        scores["test"] = classifier.score_dataset(dataset, splits.test, "predict test")
+        scores["test"] = score_together(classifier, dataset, splits.test, "predict test", trained.batches.ranks)
     return scores
 
 

@@ -21,6 +21,7 @@ from frostline.model.layers import Layer
 from frostline.results.history import EpochRecord
 from frostline.training.batches import ActivationBatches, Batch
 from frostline.training.checkpoints import Checkpoints
+from frostline.training.distributed import ALONE, Ranks
 from frostline.training.fit import Stage, fit
 from frostline.training.probe import fit_probe
 from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches, make_stage
@@ -137,6 +138,7 @@ class _Repeated:
     train_batches: tuple[Batch, ...]
     val_batches: tuple[Batch, ...]
     train_pictures: int
+    ranks: Ranks = ALONE
 
     @property
     def val_pictures(self) -> int:

@@ -1,9 +1,9 @@
 """A whole run: from a dataset to a folder with a classifier and its figures."""
 
 import csv
-import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,19 @@ from frostline.errors import ConfigError, ModelError
 from frostline.files import atomic_write
 from frostline.model.backbone import Backbone
 from frostline.model.layer_table import layer_rows
-from frostline.progress import Stopwatch, log_to, say
+from frostline.progress import Stopwatch, log_to, quiet, say
 from frostline.results.figures import RunFigures
 from frostline.results.history import EpochRecord, save_history
 from frostline.results.metrics import Metrics
 from frostline.results.predictions import save_predictions
 from frostline.results.record import save_layers, save_notes
-from frostline.results.run_folder import RunFolder, create_run_folder, open_run_folder
+from frostline.results.run_folder import RunFolder
 from frostline.training.baseline import predict_baseline
 from frostline.training.batches import ActivationBatches
 from frostline.training.calibrate import require_one_threshold
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.defaults import epochs_of, learning_rate_of
+from frostline.training.distributed import Ranks, joined, was_restarted
 from frostline.training.doctor import keep_duplicates_together, last_check
 from frostline.training.environment import describe_environment
 from frostline.training.fit import Stage, fit
@@ -49,6 +50,7 @@ from frostline.training.setup import (
     make_stage,
 )
 from frostline.training.start import require_start, start_head
+from frostline.training.working_folder import find_stopped, new_folder, resumed_folder
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -74,11 +76,18 @@ class Run:
 
 
 def train(
-    dataset: Dataset, config: TrainConfig, *, splits: Splits | None = None, on_epoch: OnEpoch | None = None
+    dataset: Dataset,
+    config: TrainConfig,
+    *,
+    splits: Splits | None = None,
+    on_epoch: OnEpoch | None = None,
+    go_on: bool = False,
 ) -> Run:
     """Train a classifier on a dataset and leave a run folder.
 
     `splits` are used instead of those that the options say. `on_epoch` is told of every epoch; it changes nothing.
+    With `go_on`, and where `torchrun` has restarted this process, the last run of the same options goes on, if it was
+    stopped. Processes that were started together, as by `torchrun`, train together: each with a part of the pictures.
     Ctrl-C keeps the best epoch so far and finishes the folder; before the first epoch has ended it raises
     `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError`
     before training where options, pictures or backbone are wrong; no folder is left then.
@@ -86,9 +95,23 @@ def train(
     require_start(config)
     require_one_threshold(config)
     require_loggers(config)
-    deadline = None if config.time_limit is None else time.monotonic() + config.time_limit.total_seconds()
     if config.folds is not None:
         raise ConfigError("one training has no folds: leave out folds, or call cross_validate")
+    with joined() as ranks, _speaking(ranks):
+        return _train(dataset, config, splits, on_epoch, ranks, go_on=go_on or was_restarted())
+
+
+def _train(
+    dataset: Dataset,
+    config: TrainConfig,
+    splits: Splits | None,
+    on_epoch: OnEpoch | None,
+    ranks: Ranks,
+    *,
+    go_on: bool,
+) -> Run:
+    deadline = None if config.time_limit is None else time.monotonic() + config.time_limit.total_seconds()
+    config = _for_ranks(config, ranks)
     if splits is None:
         if config.group_duplicates:
             dataset = keep_duplicates_together(dataset, config)
@@ -101,17 +124,28 @@ def train(
     chosen = config
     backbone, config = load_configured_backbone(dataset, config)
     config = _repeatable(config, dataset, splits)
-    folder = create_run_folder(config.runs_dir, dataset.name, config.backbone)
-    try:
+    if go_on and (stopped := ranks.from_first(find_stopped(config, dataset.name) if ranks.is_first else None)):
+        return _resume(stopped, on_epoch, ranks)
+    with new_folder(config.runs_dir, dataset.name, config.backbone, ranks) as folder:
         folder.write_json(folder.environment, describe_environment(dataset, backbone, chosen))
         save_splits(splits, dataset, folder.splits)
         config.save(folder.config)  # last: a folder that has it has all that resuming needs
         with log_to(folder.log):
-            return _run(folder, dataset, splits, backbone, config, on_epoch, plan)
-    except BaseException:
-        if not folder.checkpoint.exists():
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
+            return _run(folder, dataset, splits, backbone, config, on_epoch, ranks, plan)
+
+
+def _speaking(ranks: Ranks) -> AbstractContextManager[None]:
+    """While inside, only the first rank shows anything."""
+    return nullcontext() if ranks.is_first else quiet()
+
+
+def _for_ranks(config: TrainConfig, ranks: Ranks) -> TrainConfig:
+    """The options of one rank: only the first keeps them elsewhere too. Raises `ConfigError` for what needs one."""
+    if ranks.count > 1 and config.time_limit is not None:
+        raise ConfigError("a time limit is planned for one process: leave out --time-limit, or train with one")
+    if ranks.count > 1 and config.trunk_precision == "int8":
+        raise ConfigError("trunk_precision int8 is for one process: leave it out, or train with one")
+    return config if ranks.is_first else config.model_copy(update={"tensorboard": False, "mlflow": False})
 
 
 def _choose_splits(dataset: Dataset, config: TrainConfig) -> Splits:
@@ -142,25 +176,28 @@ def resume(path: str | Path, *, on_epoch: OnEpoch | None = None) -> Run:
     Raises `ConfigError` where there is no such run or it is finished, `DataError` where its pictures have changed,
     and `ModelError` where the pretrained weights have.
     """
-    folder = open_run_folder(path)
-    if folder.metrics.exists() and not folder.read_json(folder.metrics)["interrupted"]:
-        raise ConfigError(f"{path} is finished, nothing is left to resume; repeat it with --config {folder.config}")
-    config = TrainConfig.make(file=folder.config)
-    require_loggers(config, folder)
-    dataset = load_configured_dataset(config)
-    splits = load_splits(folder.splits, dataset)
-    backbone, config = load_configured_backbone(dataset, config)
-    before = folder.read_json(folder.environment)["weights"]
-    if before["sha256"] != backbone.weights.sha256:
-        raise ModelError(
-            f"{path} began with other pretrained weights ({before['description']}) than those found now "
-            f"({backbone.weights.description}); put the first ones back, or start a new run"
-        )
-    for leftover in folder.path.rglob(".*.tmp"):
-        leftover.unlink()
-    with log_to(folder.log):
-        say(f"resuming {folder.path}")
-        return _run(folder, dataset, splits, backbone, config, on_epoch)
+    with joined() as ranks, _speaking(ranks):
+        return _resume(path, on_epoch, ranks)
+
+
+def _resume(path: str | Path, on_epoch: OnEpoch | None, ranks: Ranks) -> Run:
+    with resumed_folder(path, ranks) as folder:
+        if folder.metrics.exists() and not folder.read_json(folder.metrics)["interrupted"]:
+            raise ConfigError(f"{path} is finished, nothing is left to resume; repeat it with --config {folder.config}")
+        config = _for_ranks(TrainConfig.make(file=folder.config), ranks)
+        require_loggers(config, folder)
+        dataset = load_configured_dataset(config)
+        splits = load_splits(folder.splits, dataset)
+        backbone, config = load_configured_backbone(dataset, config)
+        before = folder.read_json(folder.environment)["weights"]
+        if before["sha256"] != backbone.weights.sha256:
+            raise ModelError(
+                f"{path} began with other pretrained weights ({before['description']}) than those found now "
+                f"({backbone.weights.description}); put the first ones back, or start a new run"
+            )
+        with log_to(folder.log):
+            say(f"resuming {folder.path}")
+            return _run(folder, dataset, splits, backbone, config, on_epoch, ranks)
 
 
 def _run(
@@ -170,6 +207,7 @@ def _run(
     backbone: Backbone,
     config: TrainConfig,
     on_epoch: OnEpoch | None,
+    ranks: Ranks,
     plan: Plan | None = None,
 ) -> Run:
     """Decode, fit, evaluate, draw."""
@@ -183,7 +221,7 @@ def _run(
 
     _describe(folder, dataset, splits, backbone, model, config)
     save_layers(layer_rows(model.frozen), folder.layers)
-    batches = make_batches(model, dataset, pixels, splits, config)
+    batches = make_batches(model, dataset, pixels, splits, config, ranks)
     int8_cost = None
     if config.trunk_precision == "int8":
         batches, int8_cost = run_trunk_in_int8(model, batches)
@@ -213,7 +251,7 @@ def _run(
         figures = finish(trained, clock, None if plan is None else plan.rounded_seconds, int8_cost)
         for logger in loggers:
             logger.finish(final_figures(figures.best_epoch, figures.test))
-    return Run(folder.path, config, fitted.history, figures)
+    return Run(ranks.from_first(folder.path), config, fitted.history, ranks.from_first(figures))
 
 
 def _keep_baseline(

@@ -27,6 +27,7 @@ from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
 from frostline.training.defaults import WARMUP_SHARE, default_size, epochs_of, learning_rate_of
 from frostline.training.devices import choose_device, choose_precision
+from frostline.training.distributed import ALONE, Ranks
 from frostline.training.fit import Stage
 
 
@@ -78,7 +79,7 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
 
 
 def make_batches(
-    model: Model, dataset: Dataset, pixels: Pixels, splits: Splits, config: TrainConfig
+    model: Model, dataset: Dataset, pixels: Pixels, splits: Splits, config: TrainConfig, ranks: Ranks = ALONE
 ) -> ActivationBatches:
     """The batches of training and validation pictures for a model, their activations computed as they are needed."""
     augmentation = choose_augmentation(config)
@@ -102,6 +103,7 @@ def make_batches(
         seed=config.seed,
         balanced=config.sampling == "balanced",
         views=1 if not augmentation.varies else None if config.views == "fresh" else config.views,
+        ranks=ranks,
     )
 
 

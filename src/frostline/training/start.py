@@ -35,7 +35,7 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
     started = time.monotonic()
     train = some_training_pictures(batches, PROBE_PICTURES)
     body = body_engine(model, batches)
-    with phase("features", len(train) + batches.val_pictures) as advance:
+    with phase("features", len(batches.ranks.share(np.union1d(train, batches.val_indices)))) as advance:
         features = features_of(body, batches, train, advance)
         val_features = features_of(body, batches, batches.val_indices, advance)
     weights = None if class_weights is None else class_weights.cpu().numpy()
@@ -43,7 +43,7 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
     set_linear(model.tail.head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
     val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), batches.targets[batches.val_indices])
     seconds = time.monotonic() - started
-    return EpochRecord(
+    record = EpochRecord(
         epoch=0,
         train_loss=probe.train_loss,
         train_accuracy=probe.train_accuracy,
@@ -53,6 +53,7 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
         seconds=seconds,
         pictures_per_second=len(train) / max(seconds, 1e-9),
     )
+    return batches.ranks.from_first(record)
 
 
 def some_training_pictures(batches: ActivationBatches, most: int) -> NDArray[np.int64]:
@@ -72,13 +73,17 @@ def body_engine(model: Model, batches: ActivationBatches) -> Engine:
 def features_of(
     body: Engine, batches: ActivationBatches, indices: NDArray[np.int64], advance: Advance
 ) -> NDArray[np.float32]:
-    """Pooled features of pictures as they are, (N, features), from their activations by the body."""
+    """Pooled features of pictures as they are, (N, features), from their activations by the body.
+
+    Each rank computes those of its own pictures, and gets all of them.
+    """
+    own = batches.ranks.share(indices)
     found: NDArray[np.float32] | None = None
-    for start in range(0, len(indices), _BATCH):
-        rows = body(batches.activations.read(indices[start : start + _BATCH], 0)).float().cpu().numpy()
+    for start in range(0, max(len(own), 1), _BATCH):
+        rows = body(batches.activations.read(own[start : start + _BATCH], 0)).float().cpu().numpy()
         if found is None:
-            found = np.empty((len(indices), rows.shape[1]), dtype=np.float32)
+            found = np.empty((len(own), rows.shape[1]), dtype=np.float32)
         found[start : start + len(rows)] = rows
         advance(len(rows))
-    assert found is not None, "no pictures"
-    return found
+    assert found is not None
+    return batches.ranks.join_rows(indices, found)

@@ -89,6 +89,19 @@ def test_unreadable_files_can_be_skipped_and_nothing_takes_their_place(photos: D
     assert len(splits.train) + len(splits.val) + len(splits.test) == 11
 
 
+def test_some_pictures_can_be_decoded_first_and_the_others_when_they_are_read(photos: Dataset) -> None:
+    spoil(photos, "a/1.png")
+    spoil(photos, "b/4.png")
+    some = np.array([0, 1, 5, 7])
+    whole, _ = read_pixels(photos, size=16, resize_mode="crop", skip_unreadable=True)
+    part, unreadable = read_pixels(photos, size=16, resize_mode="crop", skip_unreadable=True, indices=some)
+    assert [item.path for item in unreadable] == ["a/1.png"]
+    assert part.digests([0, 5, 7]) == whole.digests([0, 5, 7])
+    np.testing.assert_array_equal(part.read([7, 2, 0, 3])[0], whole.read([7, 2, 0, 3])[0])
+    with pytest.raises(DataError, match=r"b/4\.png"):
+        part.read([10])
+
+
 def test_a_class_without_any_readable_picture_is_named_by_the_splits(photos: Dataset) -> None:
     splits = make_splits(photos)
     for index in range(len(SIZES)):

@@ -17,7 +17,7 @@ from frostline.data.dataset import Dataset, PictureStore, Sample
 from frostline.data.decode import UnreadablePictureError
 from frostline.data.encoded import EncodedStore
 from frostline.data.listing import Listing, arrange, is_hidden
-from frostline.data.memory import available_memory
+from frostline.data.machine import available_memory
 from frostline.errors import DataError
 
 MAX_FILE_BYTES = 1 << 29

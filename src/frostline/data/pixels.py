@@ -1,7 +1,6 @@
 """The decode pass: every picture of a dataset fitted to a square once, and kept in memory where there is room."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from frostline import progress
 from frostline.data.arrays import ArrayStore
 from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import ResizeMode, UnreadablePictureError, fit_square, list_unreadable
-from frostline.data.memory import available_memory
+from frostline.data.machine import available_memory, usable_cores
 from frostline.errors import DataError
 
 Indices = Sequence[int] | NDArray[np.int64]
@@ -76,21 +75,24 @@ class _Decoder:
         except UnreadablePictureError as error:
             return Unreadable(index, self.dataset.samples[index].path, error.reason)
 
-    def try_all(self) -> Iterator[Picture | Unreadable]:
-        """Decode every picture, some at a time, so that memory does not grow with the dataset."""
+    def try_all(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, Picture | Unreadable]]:
+        """Decode pictures, some at a time, so that memory does not grow with the dataset."""
         with ThreadPoolExecutor(self.workers) as pool:
-            for start in range(0, len(self.dataset), _CHUNK):
-                yield from pool.map(self.try_one, range(start, min(start + _CHUNK, len(self.dataset))))
+            for start in range(0, len(indices), _CHUNK):
+                chunk = indices[start : start + _CHUNK].tolist()
+                yield from zip(chunk, pool.map(self.try_one, chunk), strict=True)
 
 
 class _KeptPixels:
-    """Squares one behind the other in one buffer."""
+    """Squares one behind the other in one buffer; those that are not among them are decoded when they are read."""
 
-    def __init__(self, buffer: NDArray[np.uint8], sides: NDArray[np.int64], digests: Sequence[bytes]) -> None:
+    def __init__(self, decoder: _Decoder, decoded: "_Decoded", buffer: NDArray[np.uint8]) -> None:
+        self._decoder = decoder
         self._buffer = buffer
-        self._sides = sides
-        self._digests = digests
-        self._offsets = np.concatenate([[0], np.cumsum(3 * sides**2)])
+        self._sides = decoded.sides
+        self._digests = decoded.digests
+        self._unreadable = {item.index for item in decoded.unreadable}
+        self._offsets = np.concatenate([[0], np.cumsum(3 * self._sides**2)])
 
     def read(self, indices: Indices) -> Batch:
         """See `Pixels.read`."""
@@ -101,9 +103,11 @@ class _KeptPixels:
         return [self._digests[int(index)] for index in indices]
 
     def _square(self, index: int) -> Picture:
+        if index in self._unreadable:
+            raise ValueError(f"picture {index} could not be decoded and has no pixels")
         side = self._sides[index]
         if not side:
-            raise ValueError(f"picture {index} could not be decoded and has no pixels")
+            return self._decoder.one(index)
         return self._buffer[self._offsets[index] : self._offsets[index + 1]].reshape(side, side, 3)
 
 
@@ -151,11 +155,13 @@ def read_pixels(
     skip_unreadable: bool = False,
     workers: int | None = None,
     memory_limit: int | None = None,
+    indices: NDArray[np.int64] | None = None,
 ) -> tuple[Pixels, tuple[Unreadable, ...]]:
     """Decode every picture once, in `workers` threads (one a core by default), and fit it by `fit_square`.
 
     The squares are kept in one buffer up to `memory_limit` bytes, by default a quarter of the memory that is
-    available. Above that they are decoded again on each read, and memory does not grow with the dataset.
+    available. Above that they are decoded again on each read, and memory does not grow with the dataset. With
+    `indices`, sorted, that is done for these pictures alone; others have no digest, and are decoded on each read.
 
     Raises `DataError` that lists every picture that cannot be read; with `skip_unreadable` they are returned instead,
     and reading one of them later is an error.
@@ -163,18 +169,24 @@ def read_pixels(
     store = dataset.pictures
     if isinstance(store, ArrayStore) and store.height == store.width <= size:
         return _ArrayPixels(dataset, store), ()
-    decoder = _Decoder(dataset, size, resize_mode, workers or os.cpu_count() or 1)
+    decoder = _Decoder(dataset, size, resize_mode, workers or usable_cores())
     limit = available_memory() // 4 if memory_limit is None else memory_limit
-    decoded = _decode_all(decoder, limit)
-    unreadable = decoded.unreadable
-    if unreadable and not skip_unreadable:
+    decoded = _decode(decoder, np.arange(len(dataset)) if indices is None else indices, limit)
+    unreadable = tuple(decoded.unreadable)
+    if not skip_unreadable:
+        require_readable(unreadable, dataset)
+    if decoded.buffer is None:
+        return _StreamedPixels(decoder, decoded.digests), unreadable
+    return _KeptPixels(decoder, decoded, decoded.buffer), unreadable
+
+
+def require_readable(unreadable: Sequence[Unreadable], dataset: Dataset) -> None:
+    """Raise `DataError` that lists these pictures, where there are any."""
+    if unreadable:
         named = [(item.path, item.reason) for item in unreadable]
         raise DataError(
             list_unreadable(dataset.source, named, "mend or remove them, or leave them out by --skip-unreadable")
         )
-    if decoded.buffer is None:
-        return _StreamedPixels(decoder, decoded.digests), tuple(unreadable)
-    return _KeptPixels(decoded.buffer, decoded.sides, decoded.digests), tuple(unreadable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,25 +196,25 @@ class _Decoded:
     buffer: NDArray[np.uint8] | None
     """The squares one behind the other; None where they did not fit."""
     sides: NDArray[np.int64]
-    """The side of each square; 0 where the picture is unreadable."""
+    """The side of each square; 0 where there is none."""
     digests: list[bytes]
-    """The digest of each square; empty where the picture is unreadable."""
+    """The digest of each square; empty where there is none."""
     unreadable: list[Unreadable]
 
 
-def _decode_all(decoder: _Decoder, limit: int) -> _Decoded:
-    """Decode every picture, keeping the squares up to `limit` bytes.
+def _decode(decoder: _Decoder, indices: NDArray[np.int64], limit: int) -> _Decoded:
+    """Decode pictures, keeping the squares up to `limit` bytes.
 
     The buffer is reserved for the largest squares, but the machine gives memory only to what is written.
     """
     count = len(decoder.dataset)
-    buffer: NDArray[np.uint8] | None = np.empty(min(limit, count * decoder.size**2 * 3), dtype=np.uint8)
+    buffer: NDArray[np.uint8] | None = np.empty(min(limit, len(indices) * decoder.size**2 * 3), dtype=np.uint8)
     sides = np.zeros(count, dtype=np.int64)
     digests = [b""] * count
     unreadable: list[Unreadable] = []
     used = 0
-    with progress.phase("decode", count) as advance:
-        for index, square in enumerate(decoder.try_all()):
+    with progress.phase("decode", len(indices)) as advance:
+        for index, square in decoder.try_all(indices):
             advance(1)
             if isinstance(square, Unreadable):
                 unreadable.append(square)

@@ -36,6 +36,8 @@ class Ranks:
     rank: int = 0
     """Of this process, from 0."""
     count: int = 1
+    on_machine: int = 1
+    """How many of them share this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -120,7 +122,7 @@ def joined() -> Iterator[Ranks]:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT)
         warnings.filterwarnings("ignore", "Grad strides do not match")  # copying them costs next to nothing
-        yield Ranks(rank, count)
+        yield Ranks(rank, count, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise FrostlineError(

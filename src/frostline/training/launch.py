@@ -1,5 +1,6 @@
 """Starts the processes of one training on this machine, as `torchrun` does on several."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ def launch(devices: int, arguments: Sequence[str]) -> int:
     most = torch.cuda.device_count() if on_gpus else os.cpu_count() or 1
     if devices > most:
         raise ConfigError(f"--devices is {devices}, but this machine has {most} {'GPUs' if on_gpus else 'cores'}")
+    logging.disable()  # the processes themselves say what is wrong
     config = LaunchConfig(
+        run_id="frostline",
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=devices,

@@ -1,6 +1,5 @@
 """What a machine does in a second: each part of a run, measured on some of the pictures."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import numpy as np
 from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
 from frostline.data.decode import UnreadablePictureError
+from frostline.data.machine import usable_cores
 from frostline.data.pixels import read_pixels
 from frostline.data.splits import Splits
 from frostline.model.frost_line import count_trainable
@@ -115,7 +115,7 @@ def _readable_sample(dataset: Dataset, splits: Splits, model: Model) -> tuple[Da
         return True
 
     started = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         readable = list(pool.map(is_readable, drawn))
     rate = count / (time.monotonic() - started)
     return dataset.subset(drawn[readable]), rate

@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from frostline.config import TrainConfig
 from frostline.data.audit.short import short_check
 from frostline.data.dataset import Dataset
-from frostline.data.pixels import Pixels, Unreadable, read_pixels
+from frostline.data.machine import available_memory
+from frostline.data.pixels import Pixels, Unreadable, read_pixels, require_readable
 from frostline.data.sources import load_configured_dataset
 from frostline.data.splits import Splits, load_splits, make_splits, require_trainable, save_splits
 from frostline.errors import ConfigError, ModelError
@@ -216,7 +219,8 @@ def _run(
     model = build_model(dataset, backbone, config)
     for note in dataset.notes:
         say(f"note: {note}")
-    pixels, splits = _read_pictures(folder, dataset, splits, backbone, config)
+    pixels, splits = _read_pictures(folder, dataset, splits, backbone, config, ranks)
+    _check(folder, dataset, splits, pixels, config, ranks)
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model, config)
@@ -269,24 +273,40 @@ def _keep_baseline(
 
 
 def _read_pictures(
-    folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, config: TrainConfig
+    folder: RunFolder, dataset: Dataset, splits: Splits, backbone: Backbone, config: TrainConfig, ranks: Ranks
 ) -> tuple[Pixels, Splits]:
-    """Decode the pictures, leave out what cannot be read if that is wanted, and say what the short check finds."""
-    pixels, unreadable = read_pixels(
-        dataset, size=backbone.size, resize_mode=config.resize_mode, skip_unreadable=config.skip_unreadable
+    """Decode the pictures, each rank its own, and leave out what cannot be read if that is wanted."""
+    pixels, own_unreadable = read_pixels(
+        dataset,
+        size=backbone.size,
+        resize_mode=config.resize_mode,
+        skip_unreadable=True,
+        memory_limit=available_memory() // 4 // ranks.on_machine,
+        indices=ranks.share(np.arange(len(dataset))),
     )
+    unreadable = sorted(chain(*ranks.gather(own_unreadable)), key=lambda item: item.index)
+    if not config.skip_unreadable:
+        require_readable(unreadable, dataset)
     if unreadable:
         _record_unreadable(unreadable, folder)
         splits = splits.without(item.index for item in unreadable)
         save_splits(splits, dataset, folder.splits)
         require_trainable(splits, dataset, f"leaving out what cannot be read of {dataset.source}")
+    return pixels, splits
+
+
+def _check(
+    folder: RunFolder, dataset: Dataset, splits: Splits, pixels: Pixels, config: TrainConfig, ranks: Ranks
+) -> None:
+    """Say what the short check finds, and keep it for the report."""
     if config.check:
-        notes = short_check(dataset, splits, pixels)
+        everything = np.arange(len(dataset))
+        digests = np.array(pixels.digests(ranks.share(everything)), dtype="S32")
+        notes = short_check(dataset, splits, ranks.join_rows(everything, digests).tolist())
         for line in notes:
             say(f"note: {line}")
         found = last_check(dataset, config.runs_dir)
         save_notes([*notes, *([found] if found else [])], folder.check)
-    return pixels, splits
 
 
 def _change_epochs(folder: RunFolder, config: TrainConfig, stage: Stage, epochs: int) -> tuple[TrainConfig, Stage]:

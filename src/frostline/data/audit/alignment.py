@@ -6,7 +6,6 @@ regression of the first thumbnail on the second as it lies now, on its slopes an
 are fitted too (Evangelidis and Psarakis 2008).
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.audit.thumbnails import SIDE, Thumbnails, blur_matrix
+from frostline.data.machine import usable_cores
 
 Floats = NDArray[np.float32]
 
@@ -64,7 +64,7 @@ def compare(thumbnails: Thumbnails, pairs: NDArray[np.int64]) -> Alikeness:
     """Lay the pictures of each pair, (pairs, 2), upon each other, and say how alike they are; in a thread a core."""
     chunks = [pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK)]
     similarity, mirrored = np.empty(len(pairs), dtype=np.float32), np.empty(len(pairs), dtype=np.bool_)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for number, found in enumerate(pool.map(partial(_compare_chunk, thumbnails), chunks)):
             rows = slice(number * _CHUNK, (number + 1) * _CHUNK)
             similarity[rows], mirrored[rows] = found

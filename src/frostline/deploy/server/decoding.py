@@ -1,12 +1,12 @@
 """Decodes uploaded files in threads, to the squares that a classifier takes."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from frostline.data.dataset import Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture
+from frostline.data.machine import usable_cores
 from frostline.deploy.server.settings import allowed_formats
 from frostline.deploy.server.uploads import Upload
 from frostline.model.preprocessing import Preprocessing
@@ -20,7 +20,7 @@ class Decoder:
         """Pillow's names of what is decoded; the readers of no other format see a file."""
         self._preprocessing = preprocessing
         self._max_pixels = max_pixels
-        self._pool = ThreadPoolExecutor(os.cpu_count(), "frostline-decode")
+        self._pool = ThreadPoolExecutor(usable_cores(), "frostline-decode")
 
     async def squares(self, uploads: Sequence[Upload]) -> list[Picture | UnreadablePictureError]:
         """Fitted pictures in the order given, uint8 RGB; an unreadable one gives its error.

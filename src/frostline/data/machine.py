@@ -1,4 +1,4 @@
-"""How much memory this machine can still give."""
+"""What this machine can still give."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,11 @@ def available_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return 4 << 30
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _from_proc() -> int | None:

@@ -19,8 +19,7 @@ The same answer, and the largest difference of any probability: for pictures tha
 bits, which may cost half a point of accuracy). Accuracy, pictures/s and size are those of the classifier and of the
 artefact. Pictures/s are from the file to the answer, in batches; the classifier itself is run by OpenVINO. Export is
 the wall time of the whole command, with the gate. The weights of backbones with a star are random, so that their
-accuracy says little: what counts are the same answers. Other work ran on the machine: compare speeds within a
-line only.
+accuracy says little: what counts are the same answers.
 """
 
 _INSTALLATION = """## Installation

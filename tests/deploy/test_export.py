@@ -386,3 +386,20 @@ def test_onnx_runtime_reports_nothing(artefacts: dict[ExportFormat, Path], tmp_p
     done = subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(home)}, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert list(home.rglob("*")) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells it")
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_memory_stays_level_over_many_sizes_of_picture(form: ExportFormat, artefacts: dict[ExportFormat, Path]) -> None:
+    classifier = ExportedClassifier.load(artefacts[form])
+    sides = np.random.default_rng(0).permutation(np.arange(20, 140))
+
+    def answer(widths: slice) -> int:
+        for width in sides[widths].tolist():
+            for height in range(20, 140, 10):
+                classifier.answer_whole(np.full((height, width, 3), 90, np.uint8))
+        lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+    before = answer(slice(0, 40))
+    assert answer(slice(40, 120)) < before + (16 << 20), "960 sizes that it had not seen"

@@ -31,8 +31,8 @@ def test_the_gradient_vanishes_at_the_probe(classes: int) -> None:
     loss, accuracy = loss_and_accuracy(probe.logits(features), targets)
     assert probe.train_loss == pytest.approx(loss, rel=1e-4)
     assert probe.train_accuracy == accuracy
-    mean, spread = features.mean(0), features.std(0)
-    scale = np.where(spread > 1e-6, spread, 1)
+    mean, variance = features.mean(0), features.var(0)
+    scale = np.sqrt(variance + variance.mean())
     residuals = softmax(probe.logits(features).astype(np.float64), axis=1) - np.eye(classes)[targets]
     gradient = residuals.T @ ((features - mean) / scale) / len(features)
     weight = probe.weight * scale
@@ -46,6 +46,25 @@ def test_features_of_any_scale_give_the_same_logits() -> None:
     features, _ = clusters(5)
     first, second = fit(5), fit(5, scale=200.0, shift=-50.0)
     np.testing.assert_allclose(second.logits(features * 200 - 50), first.logits(features), atol=0.02)
+
+
+def test_each_depth_has_a_scale_of_its_own() -> None:
+    features, targets = clusters(5)
+    by_depth = np.repeat([1.0, 100.0, 0.01], [4, 4, 4]).astype(np.float32)
+    probe = fit_probe(features.copy(), targets, depths=(4, 4, 4))
+    scaled = fit_probe(features * by_depth, targets, depths=(4, 4, 4))
+    np.testing.assert_allclose(scaled.logits(features * by_depth), probe.logits(features), atol=0.02)
+    of_one = fit_probe(features * by_depth, targets)
+    assert np.abs(of_one.logits(features * by_depth) - probe.logits(features)).max() > 0.5
+
+
+def test_a_feature_that_is_hardly_ever_active_hardly_counts() -> None:
+    """Divided by its own deviation, it would tell one picture by heart."""
+    features, targets = clusters(2, 40)
+    features[:, 5] = 0.0
+    features[0, 5] = 0.1
+    probe = fit_probe(features.copy(), targets)
+    assert np.abs(probe.weight[:, 5]).max() < np.abs(probe.weight).max() / 3
 
 
 def test_it_is_better_than_chance_on_new_points_and_the_figures_are_right() -> None:

@@ -25,7 +25,8 @@ class Backbone:
 
     name: str
     module: nn.Module
-    features: int
+    depths: tuple[int, ...]
+    """How many features come from each depth of the network, one behind the other, the last at the end."""
     size: int
     """Side of the square input, in pixels."""
     native_size: int
@@ -34,6 +35,11 @@ class Backbone:
     """Of RGB in 0..1, as the weights were trained."""
     std: tuple[float, float, float]
     weights: WeightsOrigin
+
+    @property
+    def features(self) -> int:
+        """Width of the features."""
+        return sum(self.depths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ def load_backbone(
     if loaded.package is not None:
         mean, std = loaded.package.mean, loaded.package.std
     features = _count_features(module, name, size, width)
-    return Backbone(name, module, features, size, width, _rgb(mean), _rgb(std), loaded.origin)
+    return Backbone(name, module, (features,), size, width, _rgb(mean), _rgb(std), loaded.origin)
 
 
 def native_input(name: str) -> tuple[int, bool]:

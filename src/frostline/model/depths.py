@@ -28,8 +28,8 @@ def with_features(backbone: Backbone, features: Features) -> Backbone:
     taps = _taps(graph)
     if not taps:
         raise ModelError(f"{backbone.name} has no feature maps to take features from: use --features last")
-    width = sum(_channels(node) for node in taps) + backbone.features
-    return replace(backbone, module=_tapped(graph, taps), features=width)
+    depths = (*map(_channels, taps), backbone.features)
+    return replace(backbone, module=_tapped(graph, taps), depths=depths)
 
 
 def _taps(graph: LayerGraph) -> list[fx.Node]:

@@ -40,7 +40,7 @@ def _probe_classifier(model: Model, batches: ActivationBatches) -> NetworkClassi
     train = some_training_pictures(batches, BASELINE_PICTURES)
     with phase("probe", len(batches.ranks.share(train))) as advance:
         features = features_of(body_engine(model, batches), batches, train, advance)
-    probe = fit_probe(features, batches.targets[train])
+    probe = fit_probe(features, batches.targets[train], depths=model.depths)
     of = model.classifier
     head = make_head(features.shape[1], len(of.class_names), width=0, dropout=0.0)
     set_linear(head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))

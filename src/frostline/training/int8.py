@@ -88,7 +88,7 @@ def _compare(
         val_features = features_of(body, batches, val, advance)
 
         def accuracy(fitted_on: ActivationBatches) -> float:
-            probe = fit_probe(features_of(body, fitted_on, train, advance), targets[train])
+            probe = fit_probe(features_of(body, fitted_on, train, advance), targets[train], depths=model.depths)
             return loss_and_accuracy(probe.logits(val_features), targets[val])[1]
 
         return Int8Cost(

@@ -5,6 +5,7 @@ arXiv:2202.10054).
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ Floats = NDArray[np.float64]
 
 DECAY = 1e-2
 """Weight decay on standardised features. From 1e-3 to 1e-1 it hardly matters (docs/log.md)."""
+
+_LEAST_VARIANCE = 1e-12
+"""Below which all features of a depth are constant."""
 
 _STEPS = 50
 """Iterations of L-BFGS; more of them fit the training pictures better and the validation pictures no better."""
@@ -42,18 +46,20 @@ def fit_probe(
     targets: NDArray[np.int64],
     class_weights: NDArray[np.float32] | None = None,
     *,
+    depths: Sequence[int] | None = None,
     decay: float = DECAY,
 ) -> Probe:
-    """Multinomial logistic regression by L-BFGS on standardised features, (N, features), for classes 0 to the largest.
+    """Multinomial logistic regression by L-BFGS on scaled features, (N, features), for classes 0 to the largest.
 
-    `class_weights` (classes,) weigh each class's loss, `decay` is that of the weights. The features are standardised
-    where they are, without a copy.
+    `class_weights` (classes,) weigh each class's loss, `depths` are how many features come from each depth of the
+    network, one behind the other, `decay` is that of the weights. The features are scaled where they are, without a
+    copy.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    mean, scale = _standardise(features)
+    mean, scale = _standardise(features, depths or [features.shape[1]])
     model = LogisticRegression(C=1 / (decay * len(features)), max_iter=_STEPS)
     with warnings.catch_warnings(), threadpool_limits(1):  # more threads wait for each other in every iteration
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for a start
@@ -64,12 +70,19 @@ def fit_probe(
     return Probe(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), loss, accuracy)
 
 
-def _standardise(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Make every column's mean 0 and its deviation 1, in place; returns what was subtracted and multiplied by."""
+def _standardise(
+    features: NDArray[np.float32], depths: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make every column's mean 0 and its deviation at most 1, in place; returns what was subtracted and multiplied by.
+
+    To a feature's variance that of its depth is added: divided by its own deviation alone, a feature that is hardly
+    ever active would count as much as any other, and with few pictures it says nothing (docs/log.md).
+    """
     mean = features.mean(0)
     features -= mean
-    spread = np.sqrt(np.einsum("nf,nf->f", features, features) / len(features))
-    scale = (1 / np.where(spread > 1e-6, spread, 1)).astype(np.float32)
+    variance = np.einsum("nf,nf->f", features, features) / len(features)
+    of_depth = np.concatenate([np.full(len(part), part.mean()) for part in np.split(variance, np.cumsum(depths)[:-1])])
+    scale = (1 / np.sqrt(np.maximum(variance + of_depth, _LEAST_VARIANCE))).astype(np.float32)
     features *= scale
     return mean, scale
 

@@ -42,6 +42,8 @@ class Model:
     """Runs the trunk."""
     device: torch.device
     precision: torch.dtype
+    depths: tuple[int, ...]
+    """How many features come from each depth of the network, one behind the other."""
 
 
 def load_configured_backbone(dataset: Dataset, config: TrainConfig) -> tuple[Backbone, TrainConfig]:
@@ -75,6 +77,7 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
         make(frozen.trunk, (3, backbone.size, backbone.size), device),
         device,
         precision,
+        backbone.depths,
     )
 
 

@@ -39,7 +39,7 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
         features = features_of(body, batches, train, advance)
         val_features = features_of(body, batches, batches.val_indices, advance)
     weights = None if class_weights is None else class_weights.cpu().numpy()
-    probe = fit_probe(features, batches.targets[train], weights)
+    probe = fit_probe(features, batches.targets[train], weights, depths=model.depths)
     set_linear(model.tail.head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
     val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), batches.targets[batches.val_indices])
     seconds = time.monotonic() - started

@@ -8,10 +8,13 @@ decoding is nothing, stand for thumbnails.
 import argparse
 import os
 import sys
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import torch
 from measure import RESULTS, Results
+from PIL import Image
 
 from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
@@ -23,6 +26,8 @@ from frostline.training.setup import build_model, load_configured_backbone
 SOURCES = {"photographs": ("hymenoptera.zip", 224), "thumbnails": ("cifar-10-binary.tar.gz", 96)}
 """File in FROSTLINE_DATA, and the side of the network's input."""
 
+_LISTED = 20_000
+
 BACKBONES = ("tf_efficientnet_lite0", "mobilenetv2_100")
 
 
@@ -31,6 +36,25 @@ def activation_bytes(dataset: Dataset, config: TrainConfig) -> int:
     backbone, config = load_configured_backbone(dataset, config)
     model = build_model(dataset, backbone, config)
     return 2 * model.engine(torch.zeros(1, 3, backbone.size, backbone.size)).numel()
+
+
+def listing_bytes() -> int:
+    """What a folder's listing takes in the memory of each process, for one picture."""
+    with tempfile.TemporaryDirectory() as place:
+        first = Path(place, "first.jpg")
+        Image.new("RGB", (8, 8)).save(first)
+        for number in range(_LISTED):
+            folder = Path(place, "photos", f"class {number % 10}")
+            folder.mkdir(parents=True, exist_ok=True)
+            os.link(first, folder / f"{number:08}.jpg")
+        first.unlink()
+        tracemalloc.start()
+        dataset = load_dataset(Path(place, "photos"))
+        splits = make_splits(dataset)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    assert len(splits.train) < len(dataset) == _LISTED
+    return size // _LISTED
 
 
 def measure(results: Results, pictures: str, backbone: str, repeat: int) -> None:
@@ -48,6 +72,7 @@ def measure(results: Results, pictures: str, backbone: str, repeat: int) -> None
         "per_second": {part: round(getattr(rates, part), 1) for part in ("decode", "trunk", "body", "train", "probe")},
         "activation_bytes": activation_bytes(dataset, config),
         "file_bytes": round(archive.stat().st_size / len(dataset)),
+        "listing_bytes": listing_bytes(),
     }
     print(entry, file=sys.stderr)
     results.add(entry)

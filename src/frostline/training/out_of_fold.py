@@ -12,7 +12,7 @@ FOLDS = 5
 """Parts of the pictures; each is judged by a probe of the others. A class needs as many pictures to be judged."""
 
 
-DECAY = 0.2
+DECAY = 0.1
 """Weight decay of the probes: more than a classifier's, so as not to learn wrong labels (docs/log.md)."""
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-DECAY = 1e-2
-"""Weight decay on standardised features. From 1e-3 to 1e-1 it hardly matters (docs/log.md)."""
+DECAY = 3e-3
+"""Weight decay on scaled features. From 1e-3 to 1e-1 it hardly matters (docs/log.md)."""
 
 _LEAST_VARIANCE = 1e-12
 """Below which all features of a depth are constant."""

@@ -14,6 +14,7 @@ from measure import HERE, RESULTS
 from plots import COLOURS, LABELS, plot_comparison, plot_growth
 from report_deploy import exports, installation
 from report_doctor import duplicates, labels
+from report_fewshot import few_pictures
 from report_service import many_pictures, service
 from tables import spread, table
 
@@ -244,6 +245,7 @@ def _exponents(axis: str, group: Sequence[Entry]) -> Sequence[str]:
 
 SECTIONS: dict[str, Callable[[Content, Path], str]] = {
     "compare.json": comparison,
+    "fewshot.json": few_pictures,
     "parts.json": parts,
     "memory.json": memory,
     "growth.json": growth,

@@ -40,16 +40,17 @@ activations, *predict* all three without training, from the file to the answer. 
 _PLAN = """## The plan
 
 Hours of such a machine ({cores} cores), for photographs with EfficientNet-Lite0. *Once* is decoding and the trunk under
-{views} views; *epochs* are {epochs} of the tail, on {trained} million pictures at most: a tail of 3 million parameters
-does not need more, and which ones it trains on can be drawn by a table of paths. *Machines* is how many it takes to be
+{views} views; *epochs* are {epochs} of the tail, on {trained} million pictures at most, which we take to be enough for
+3 million parameters; a table of paths says which ones. *Machines* is how many it takes to be
 done within a day. *Files* and *activations* are what lies on disks, the activations on those of the machines.
 """
 
 _BREAKS = """## What breaks first
 
 1. **The listing.** Every process of a training has the path, class and split of every picture in memory: {listing}
-   bytes each, {listing_10m} GB for 10 million, and {listing_1b} GB for a billion. So one training ends at about 30
-   million pictures on machines of 32 GB, whatever their number. Prediction on Ray has the names alone, on the driver.
+   bytes each, {listing_10m} GB for 10 million, and {listing_1b} GB for a billion, in each process. So one training ends
+   at {most} million pictures on machines of 32 GB with one process each, and before that where other things are large,
+   whatever the number of machines. Prediction on Ray has the names alone, on the driver.
 2. **The activations.** {views} views of a photograph take {kept} kB, {times} times its file. `--cache-limit` says what
    a machine may keep (20 GB unless told); what does not fit is computed again in each epoch, which costs the trunk's
    hours {epochs} times instead of {views} times. `--views 2` halves both, and a smaller `--size` more.
@@ -59,17 +60,15 @@ _BREAKS = """## What breaks first
    direction. With batches of 1,024 pictures and 16 machines such as this one, a step takes {step} s; 1 Gbit/s carries
    that in {transfer} s. Faster machines need a faster network in proportion. Activations and pictures stay where
    they are.
-5. **The first process** alone fits the linear probe (on 50,000 pictures at most), draws the report and writes the
-   predictions of test pictures as one CSV: give `--test-fraction` such that there are at most a million.
+5. **The first process** alone draws the report and writes the predictions of test pictures as one CSV: give `--test-fraction` such that there are at most a million.
 6. **Object stores**: training reads folders, archives and tables on a disk that is mounted; prediction on Ray reads
    addresses such as `s3://` itself. Each of these requests costs: a billion single files are a billion requests, so
    pack them into parquet.
 
 ## Cost
 
-Hours of machines times what one costs: at {dollars} dollars an hour for two cores, which is about what large clouds ask
-for machines that may be taken back, predicting a billion photographs costs about {cost} dollars of computing. Storage
-is beside that.
+Hours of machines times what one costs: were it {dollars} dollars an hour (put in what yours costs), predicting a
+billion photographs would cost {cost} dollars of computing. Storage is beside that.
 """
 
 
@@ -96,7 +95,8 @@ def main() -> None:
         ),
         _BREAKS.format(
             listing=about["listing_bytes"],
-            listing_10m=round(about["listing_bytes"] / 100),
+            listing_10m=f"{about['listing_bytes'] / 100:.1f}",
+            most=round(32_000 / about["listing_bytes"]),
             listing_1b=round(about["listing_bytes"]),
             views=VIEWS,
             epochs=EPOCHS,

@@ -23,7 +23,13 @@ _CLASSIFIER = {"classifier.weight", "classifier.bias"}
 def make_backbone(weights: Path, name: str = "mobilenetv2_100", **settings: Any) -> nn.Module:
     """The backbone without its classifier, from normalised pictures to pooled features."""
     backbone = create_model(name, **{**settings, "pretrained": False, "num_classes": 0})
-    keys = backbone.load_state_dict(load_file(weights), strict=False)
-    if keys.missing_keys or set(keys.unexpected_keys) - _CLASSIFIER:
-        raise SystemExit(f"{weights} does not hold the weights of {name}: {keys}")
+    fill(backbone, weights)
     return backbone
+
+
+def fill(network: nn.Module, weights: Path) -> None:
+    """Set all of a network but its classifier to the shared weights."""
+    tensors = {name: tensor for name, tensor in load_file(weights).items() if name not in _CLASSIFIER}
+    keys = network.load_state_dict(tensors, strict=False)
+    if keys.unexpected_keys or set(keys.missing_keys) - _CLASSIFIER:
+        raise SystemExit(f"{weights} does not hold the weights of this network: {keys}")

@@ -35,8 +35,9 @@ def load_arrays(folder: Path) -> Arrays:
 def arguments() -> argparse.Namespace:
     """The options that every tool takes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True, help="what prepare.py wrote")
-    parser.add_argument("--weights", type=Path, required=True, help="file of timm's weights of mobilenetv2_100")
+    parser.add_argument("--data", type=Path, required=True, help="what prepare.py wrote, or a folder of pictures")
+    parser.add_argument("--backbone", default="mobilenetv2_100", help="timm's name of the network")
+    parser.add_argument("--weights", type=Path, required=True, help="file of timm's weights of the backbone")
     parser.add_argument("--size", type=int, default=96, help="side of the network's input in pixels")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=64)

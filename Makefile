@@ -52,8 +52,9 @@ bench: $(INSTALLED) bench-peers $(BENCH_ARRAYS)/splits.csv ## measure all of doc
 
 bench-peers: $(BENCH_PEERS) ## install the other tools of the benchmarks, each into an environment of its own
 
-bench-report: $(INSTALLED) ## make docs/benchmarks.md from the figures in benchmarks/results
+bench-report: $(INSTALLED) ## make docs/benchmarks.md and docs/scale.md from the figures in benchmarks/results
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/report_scale.py
 
 $(BENCH_ARRAYS)/splits.csv: benchmarks/prepare.py | $(INSTALLED)
 	$(BIN)/python benchmarks/prepare.py $(BENCH_ARRAYS)

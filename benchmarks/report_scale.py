@@ -60,7 +60,8 @@ _BREAKS = """## What breaks first
    direction. With batches of 1,024 pictures and 16 machines such as this one, a step takes {step} s; 1 Gbit/s carries
    that in {transfer} s. Faster machines need a faster network in proportion. Activations and pictures stay where
    they are.
-5. **The first process** alone draws the report and writes the predictions of test pictures as one CSV: give `--test-fraction` such that there are at most a million.
+5. **The first process** alone draws the report and writes the predictions of test pictures as one CSV: give
+   `--test-fraction` such that there are at most a million.
 6. **Object stores**: training reads folders, archives and tables on a disk that is mounted; prediction on Ray reads
    addresses such as `s3://` itself. Each of these requests costs: a billion single files are a billion requests, so
    pack them into parquet.

@@ -19,9 +19,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    """A page's code blocks in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -58,6 +58,12 @@ def test_readme_python_runs(workplace: Path, capsys: pytest.CaptureFixture[str])
     (code,) = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
     assert "runs/photos-tf_efficientnet_lite0-1" in capsys.readouterr().out
+
+
+def test_guide_python_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python", (ROOT / "docs" / "guide.md").read_text(encoding="utf-8"))
+    exec(compile(code, "guide.md", "exec"), {})
+    assert re.fullmatch(r"accuracy [\d.]+, deviation [\d.]+\n", capsys.readouterr().out)
 
 
 MODULES = [info.name for info in pkgutil.walk_packages(frostline.__path__, "frostline.") if "__main__" not in info.name]

@@ -29,6 +29,7 @@ LAYERS = (
     "_timm",
     "recipes",
     "config",
+    "space",
     "data",
     "results",
     "model",
@@ -41,6 +42,7 @@ LAYERS = (
     "cli_deploy",
     "cli_runs",
     "cli_predict",
+    "cli_sweep",
     "cli",
     "__main__",
 )

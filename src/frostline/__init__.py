@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from frostline.data.sources import load_dataset
     from frostline.data.splits import Splits
     from frostline.errors import ConfigError, DataError, FrostlineError, ModelError
+    from frostline.estimator import FrostlineClassifier
     from frostline.model.classifier import ImageClassifier
     from frostline.model.prediction import Prediction
     from frostline.results.history import EpochRecord
@@ -29,6 +30,7 @@ _HOMES = {
     "DataError": "errors",
     "Dataset": "data.dataset",
     "EpochRecord": "results.history",
+    "FrostlineClassifier": "estimator",
     "FrostlineError": "errors",
     "ImageClassifier": "model.classifier",
     "Metrics": "results.metrics",
@@ -50,6 +52,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "EpochRecord",
+    "FrostlineClassifier",
     "FrostlineError",
     "ImageClassifier",
     "Metrics",

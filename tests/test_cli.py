@@ -28,7 +28,7 @@ from frostline.results.predictions import load_predictions
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = [
     *("backbones", "cache", "check", "compare", "datasets", "evaluate", "explain", "export"),
-    *("layers", "predict", "report", "runs", "serve", "threshold", "train"),
+    *("layers", "predict", "report", "runs", "serve", "sweep", "threshold", "train"),
 ]
 RUN = Path("runs/photos-test_efficientnet-1")
 TINY = ("--backbone", "test_efficientnet", "--weights", "none", "--size", 64, "--epochs", 1, "--head-width", 32)

@@ -69,10 +69,10 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     if bool in _types(field):
         return click.option(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None, help=_help(field))
     names = [flag, *([_SHORT_NAMES[name]] if name in _SHORT_NAMES else [])]
-    return click.option(*names, name, callback=_checked, metavar=_metavar(field), help=_help(field))
+    return click.option(*names, name, callback=checked, metavar=_metavar(field), help=_help(field))
 
 
-def _checked(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+def checked(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
     """The value of one field, within its bounds; empty is an error too, though it could be a path or a name."""
     if value is None:
         return None

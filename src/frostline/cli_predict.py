@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -61,10 +61,27 @@ def evaluate(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each picture."
 )
 @click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Write a table to this file.")
-@click.option("--continue", "go_on", is_flag=True, help="Go on with a --csv that was stopped.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on with a --csv or an --output that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What does the work."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Write parquet files to this folder, with ray."
+)
+@click.option("--ray-address", metavar="ADDRESS", help="The Ray cluster to join, or auto; else one is started.")
+@config_options("path_column")
 def predict(
-    classifier: Path, pictures: Sequence[str], top_k: int, csv_file: Path | None, go_on: bool, as_json: bool
+    classifier: Path,
+    pictures: Sequence[str],
+    top_k: int,
+    csv_file: Path | None,
+    go_on: bool,
+    as_json: bool,
+    engine: Literal["local", "ray"],
+    output: Path | None,
+    ray_address: str | None,
+    path_column: str | None,
 ) -> None:
     """Classify pictures.
 
@@ -75,9 +92,20 @@ def predict(
 
     With --csv, the rows gather in FILE.partial until all are there. If that is stopped, the same command with
     --continue goes on.
+
+    With --engine ray, the machines of a Ray cluster share the work, or all cores of this one. PICTURES may be addresses
+    such as s3://bucket/photos, too, and parquet tables of pictures or of their paths.
     """
     if csv_file is not None and as_json:
         raise ConfigError("--csv and --json cannot both be given")
+    if engine == "ray":
+        if output is None or csv_file is not None or as_json:
+            raise ConfigError("--engine ray writes parquet files: give --output FOLDER, without --csv and --json")
+        _fail_for_unreadable(_predict_on_ray(classifier, pictures, top_k, output, go_on, ray_address, path_column))
+        return
+    for flag, value in (("--output", output), ("--ray-address", ray_address), ("--path-column", path_column)):
+        if value is not None:
+            raise ConfigError(f"{flag} is for --engine ray: give that too, or leave it out")
     if go_on and csv_file is None:
         raise ConfigError("--continue goes on with a table: give the --csv that was stopped")
     from frostline.model.classifier import ImageClassifier, digest_classifier
@@ -131,12 +159,37 @@ def explain(classifier: Path, pictures: Sequence[str], class_name: str | None, f
 
 
 def _inputs(names: Sequence[str]) -> Iterator[Path]:
-    """The picture files that are named; `-` stands for standard input, whose names need not be UTF-8."""
+    """The picture files that are named; `-` stands for standard input."""
     from frostline.data.inputs import expand_inputs
 
+    return expand_inputs(names, _listed(names))
+
+
+def _listed(names: Sequence[str]) -> Iterable[str]:
+    """Standard input, whose names need not be UTF-8 where it is named by `-`."""
     if "-" in names and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
-    return expand_inputs(names, sys.stdin)
+    return sys.stdin
+
+
+def _predict_on_ray(
+    classifier: Path,
+    names: Sequence[str],
+    top_k: int,
+    folder: Path,
+    go_on: bool,
+    address: str | None,
+    path_column: str | None,
+) -> int:
+    """See `ray_engine.predict_on_ray`; what can be wrong here is looked at before the cluster is."""
+    from frostline.deploy.batch.listing import list_pictures
+    from frostline.deploy.batch.ray_engine import import_ray, predict_on_ray
+    from frostline.model.classifier import ImageClassifier
+
+    import_ray()
+    classes = min(top_k, len(ImageClassifier.load(classifier).class_names))
+    pictures = list_pictures(names, _listed(names), path_column)
+    return predict_on_ray(classifier, pictures, folder, classes, go_on=go_on, address=address)
 
 
 def _answers(

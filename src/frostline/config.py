@@ -253,7 +253,7 @@ class TrainConfig(BaseModel):
         >>> TrainConfig.make(recipe="classic", epochs=3).backbone
         'mobilenetv2_100'
         """
-        from_file = _read_yaml(Path(file)) if file is not None else {}
+        from_file = read_yaml(Path(file)) if file is not None else {}
         recipe = from_file.get("recipe") if recipe is None else recipe
         given = {**from_file, **options}
         place = {name: f" in {file}" if name in from_file and name not in options else "" for name in given}
@@ -318,7 +318,8 @@ def _recipe_values(recipe: object) -> Mapping[str, Any]:
     return RECIPES[recipe]
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The `name: value` lines of a YAML file. Raises `ConfigError`, with the place where it is known."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -32,24 +32,38 @@ def expand_inputs(names: Iterable[str], listed: Iterable[str]) -> Iterator[Path]
     return chain.from_iterable([_expand(name, listed) for name in names])
 
 
+def listed_names(lines: Iterable[str]) -> Iterator[str]:
+    """The names in a list, one a line. Raises `DataError` for one that no file can have."""
+    for name in (line.rstrip("\r\n") for line in lines):
+        if "\0" in name:
+            raise DataError("the list on standard input has a NUL byte in it: write one file name a line")
+        if name:
+            yield name
+
+
+def in_natural_order(names: Iterable[str]) -> Iterator[str]:
+    """Sort file names; those that only write the same numbers in other ways, such as 1 and 01, by their characters.
+
+    They are sorted in runs, each of which is kept as one string, and the runs are merged as names are asked for: a
+    million names take little more room than their characters.
+    """
+    remaining = iter(names)
+    runs = []
+    while run := sorted(islice(remaining, _RUN), key=_order):
+        runs.append("\0".join(run))
+    return merge(*(_split(run) for run in runs), key=_order)
+
+
 def _expand(name: str, listed: Iterable[str]) -> Iterable[Path]:
     if not name:
         raise DataError("an empty name was given for a picture: name a file, a folder, a pattern or -")
     if name == "-":
-        return _listed(listed)
+        return map(Path, listed_names(listed))
     if Path(name).is_dir():
         return _not_empty(_below(Path(name)), f"{name} holds no pictures")
     if glob.has_magic(name) and not Path(name).exists():
         return _not_empty(_matching(name), f"no file matches {name}")
     return [Path(name)]
-
-
-def _listed(lines: Iterable[str]) -> Iterator[Path]:
-    for name in (line.rstrip("\r\n") for line in lines):
-        if "\0" in name:
-            raise DataError("the list on standard input has a NUL byte in it: write one file name a line")
-        if name:
-            yield Path(name)
 
 
 def _not_empty(paths: Iterator[Path], otherwise: str) -> Iterator[Path]:
@@ -61,7 +75,7 @@ def _not_empty(paths: Iterator[Path], otherwise: str) -> Iterator[Path]:
 
 def _matching(pattern: str) -> Iterator[Path]:
     found = glob.iglob(pattern, recursive=True)  # noqa: PTH207
-    return map(Path, _in_natural_order(name for name in found if Path(name).is_file()))
+    return map(Path, in_natural_order(name for name in found if Path(name).is_file()))
 
 
 def _below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
@@ -69,7 +83,7 @@ def _below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Ite
     here = identity(folder)
     if here in above:
         return
-    for name in _in_natural_order(_names(folder)):
+    for name in in_natural_order(_names(folder)):
         if name.endswith("/"):
             yield from _below(folder / name, above | {here})
         else:
@@ -83,18 +97,6 @@ def _names(folder: Path) -> Iterator[str]:
             yield f"{name}/"
         elif may_be_picture(name):
             yield name
-
-
-def _in_natural_order(names: Iterator[str]) -> Iterator[str]:
-    """Sort file names; those that only write the same numbers in other ways, such as 1 and 01, by their characters.
-
-    They are sorted in runs, each of which is kept as one string, and the runs are merged as names are asked for: a
-    million names take little more room than their characters.
-    """
-    runs = []
-    while run := sorted(islice(names, _RUN), key=_order):
-        runs.append("\0".join(run))
-    return merge(*(_split(run) for run in runs), key=_order)
 
 
 def _split(run: str) -> Iterator[str]:

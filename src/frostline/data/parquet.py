@@ -26,13 +26,13 @@ _KEPT_BYTES = 1 << 28
 
 def holds_pictures(path: Path, columns: Columns) -> bool:
     """Whether a parquet file holds encoded pictures, rather than their paths. Raises `DataError`."""
-    with _reading(path):
-        return _picture_column(_open(path).schema_arrow, columns) is not None
+    with reading_parquet(path):
+        return picture_column(_open(path).schema_arrow, columns) is not None
 
 
 def read_parquet_table(path: Path, columns: Columns) -> Table:
     """Read a table of paths and labels. Raises `DataError` where it is damaged or lacks a column."""
-    with _reading(path):
+    with reading_parquet(path):
         file = _open(path)
         return _read_columns(file, path, columns.find(file.schema_arrow.names, str(path)))
 
@@ -48,7 +48,7 @@ def load_parquet(shards: Sequence[Shard], name: str, source: Path, columns: Colu
     tables = []
     picture_columns = {}
     for shard in shards:
-        with _reading(shard.path):
+        with reading_parquet(shard.path):
             table, picture_columns[shard.name] = _read_shard(shard, columns)
         tables.append(table)
     samples, class_names, notes = label_samples(tables, str(source), [shard.split for shard in shards])
@@ -70,7 +70,7 @@ class ParquetStore(EncodedStore):
         """The picture of one cell; see `EncodedStore.open`."""
         shard, _, row = sample.path.rpartition("/")
         try:
-            with self._lock, _reading(self._paths[shard]):
+            with self._lock, reading_parquet(self._paths[shard]):
                 encoded = self._cell(shard, int(row))
         except DataError as error:
             raise UnreadablePictureError(sample.path, str(error)) from None
@@ -100,7 +100,7 @@ class ParquetStore(EncodedStore):
         return self._kept[key]
 
 
-def _pyarrow() -> Any:
+def import_pyarrow() -> Any:
     """The library that reads parquet. Raises `ConfigError` where it is not installed."""
     try:
         import pyarrow.parquet
@@ -110,22 +110,22 @@ def _pyarrow() -> Any:
 
 
 def _open(path: Path) -> Any:
-    return _pyarrow().parquet.ParquetFile(path, memory_map=True)
+    return import_pyarrow().parquet.ParquetFile(path, memory_map=True)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading_parquet(path: Path | str) -> Iterator[None]:
     """Turn pyarrow's errors into a `DataError` of one line."""
-    arrow = _pyarrow()
+    arrow = import_pyarrow()
     try:
         yield
     except (arrow.ArrowException, OSError) as error:
         raise DataError(f"cannot read the parquet file {path}: {' '.join(str(error).split())}") from None
 
 
-def _picture_column(schema: Any, columns: Columns) -> str | None:
+def picture_column(schema: Any, columns: Columns) -> str | None:
     """The column that holds encoded pictures: the one named, else the first of a fitting type."""
-    types = _pyarrow().types
+    types = import_pyarrow().types
     for field in schema:
         fits = types.is_binary(field.type) or types.is_large_binary(field.type)
         if types.is_struct(field.type):
@@ -139,7 +139,7 @@ def _read_shard(shard: Shard, columns: Columns) -> tuple[Table, str]:
     """The labels of one shard, and the name of the column with its pictures."""
     file = _open(shard.path)
     schema = file.schema_arrow
-    pictures = _picture_column(schema, columns)
+    pictures = picture_column(schema, columns)
     if pictures is None:
         raise DataError(
             f"{shard.path} has no column of encoded pictures (it has {', '.join(schema.names)}): "
@@ -155,7 +155,7 @@ def _read_shard(shard: Shard, columns: Columns) -> tuple[Table, str]:
 
 def _read_columns(file: Any, path: Path, found: dict[Role, str]) -> Table:
     """Columns as text; what is null is empty."""
-    arrow = _pyarrow()
+    arrow = import_pyarrow()
     cells: dict[Role, Sequence[str]] = {}
     for role, name in found.items():
         try:

@@ -2,7 +2,6 @@
 
 import glob
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture, list_unreadable
+from frostline.data.machine import usable_cores
 from frostline.errors import DataError
 from frostline.model.prediction import Prediction, are_unsure
 from frostline.model.preprocessing import Preprocessing
@@ -103,16 +103,28 @@ class ImageClassifier(ABC):
         While a batch is computed, the next one is read; no more than that is taken from `pictures` before it is needed.
         `expected` is how many are known to come, or have gone before.
         """
-        answer = self.answering(expected)
-        for chunk, fitted in _one_ahead(self.fit_or_error, _chunks(pictures, batch_size)):
+        for given, item in self.predict_read(self.answering(expected), self.fit_or_error, pictures, batch_size):
+            if isinstance(item, UnreadablePictureError) or isinstance(given, np.ndarray):
+                yield item
+            else:
+                yield replace(item, path=str(given))
+
+    def predict_read(
+        self,
+        answer: Answering,
+        read: Callable[[_Item], Picture | UnreadablePictureError],
+        items: Iterable[_Item],
+        batch_size: int,
+    ) -> Iterator[tuple[_Item, Prediction | UnreadablePictureError]]:
+        """What `answer` says about what `read` makes of each item, in the order given; see `predict_each`.
+
+        Threads call `read`; it fits the pictures. The predictions are without a path.
+        """
+        for chunk, fitted in _one_ahead(read, _chunks(items, batch_size)):
             readable = [picture for picture in fitted if isinstance(picture, np.ndarray)]
             predictions = self.predictions(answer(readable)) if readable else iter(())
-            for given, picture in zip(chunk, fitted, strict=True):
-                if isinstance(picture, UnreadablePictureError):
-                    yield picture
-                else:
-                    path = "" if isinstance(given, np.ndarray) else str(given)
-                    yield replace(next(predictions), path=path)
+            for item, picture in zip(chunk, fitted, strict=True):
+                yield item, picture if isinstance(picture, UnreadablePictureError) else next(predictions)
 
     def predictions(self, answers: Answers) -> Iterator[Prediction]:
         """What the classifier says about each picture of a batch, without its path."""
@@ -186,23 +198,26 @@ class ImageClassifier(ABC):
             return error
 
 
+def classifier_files(path: Path) -> list[Path]:
+    """The files that `ImageClassifier.load` reads, all in one folder. Raises `ModelError` where there are none."""
+    from frostline.model.exported import find_export
+
+    export = find_export(path)
+    if export is not None:
+        return sorted(export[1].parent.glob(f"{glob.escape(export[1].stem)}.*"))
+    from frostline.model.network_classifier import find_classifier
+
+    folder = find_classifier(path)
+    return sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
+
+
 def digest_classifier(path: Path) -> str:
     """A digest (SHA-256) of the files that `ImageClassifier.load` reads: as long as it is the same, so are the answers.
 
     Raises `ModelError` where there is no classifier.
     """
-    from frostline.model.exported import find_export
-
-    export = find_export(path)
-    if export is not None:
-        files = sorted(export[1].parent.glob(f"{glob.escape(export[1].stem)}.*"))
-    else:
-        from frostline.model.network_classifier import find_classifier
-
-        folder = find_classifier(path)
-        files = sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
     digest = hashlib.sha256()
-    for file in files:
+    for file in classifier_files(path):
         with file.open("rb") as stream:
             digest.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
@@ -224,7 +239,7 @@ def _one_ahead(
 
     A thread takes several items at a time: to hand over one alone costs as much as to decode a tiny picture.
     """
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
 
     def work(items: list[_Item]) -> list[_Result]:
         return [function(item) for item in items]

@@ -70,8 +70,8 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def _coloured(palette: Palette) -> dict[str, Any]:
-    """The style in these colours."""
+def coloured(palette: Palette) -> dict[str, Any]:
+    """Matplotlib's settings for pictures in these colours."""
     return {
         **_STYLE,
         "axes.edgecolor": palette.grey,
@@ -97,7 +97,7 @@ def canvas(path: Path, width: float, height: float, layout: Literal["constrained
 
     The user's own matplotlib settings are out of force meanwhile, and back afterwards.
     """
-    with matplotlib.style.context(["default", _coloured(LIGHT)]):
+    with matplotlib.style.context(["default", coloured(LIGHT)]):
         figure = Figure(figsize=(width, height), layout=layout)
         yield figure
         with atomic_write(path, "wb") as file:
@@ -106,7 +106,7 @@ def canvas(path: Path, width: float, height: float, layout: Literal["constrained
 
 def draw_svg(draw: Callable[[Axes, Palette], None], width: float, height: float, palette: Palette) -> bytes:
     """What `draw` draws into axes of a figure of this size in inches, as SVG without a background."""
-    with matplotlib.style.context(["default", _coloured(palette)]):
+    with matplotlib.style.context(["default", coloured(palette)]):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.subplots(), palette)
         stream = io.BytesIO()

@@ -32,11 +32,12 @@ class Chart:
 
 def make_chart(draw: Callable[[Axes, Palette], None], text: str, size: tuple[float, float] = _SIZE) -> Chart:
     """A chart of this size in inches of what `draw` draws into its axes in the colours that it is given."""
-    light, dark = (
-        f"data:image/svg+xml;base64,{base64.b64encode(draw_svg(draw, *size, palette)).decode('ascii')}"
-        for palette in (LIGHT, DARK)
-    )
-    return Chart(text, light, dark)
+    return Chart(text, *(svg_uri(draw_svg(draw, *size, palette)) for palette in (LIGHT, DARK)))
+
+
+def svg_uri(svg: bytes) -> str:
+    """A URI that holds an image."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
 
 
 def curve_charts(history: Sequence[EpochRecord]) -> list[Chart]:

@@ -1,0 +1,1 @@
+"""Prediction of many pictures on many machines, by Ray Data."""

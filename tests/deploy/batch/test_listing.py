@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import fsspec
 import pyarrow
@@ -103,12 +102,11 @@ def test_a_damaged_table_is_an_error_of_one_line(tmp_path: Path) -> None:
             list_pictures([name], ())
 
 
-def test_pieces_hold_every_picture_once() -> None:
-    files, rows = Files(tuple("abcdefg")), Rows("t", "c", 0, 7)
-    for pictures in cast("tuple[Pictures, ...]", (files, rows)):
-        pieces = list(pictures.cut(3))
-        assert [len(piece) for piece in pieces] == [3, 3, 1]
-        assert tuple(name for piece in pieces for name in piece.names) == pictures.names
+@pytest.mark.parametrize("pictures", [Files(tuple("abcdefg")), Rows("t", "c", 0, 7)])
+def test_pieces_hold_every_picture_once(pictures: Pictures) -> None:
+    pieces: list[Pictures] = list(pictures.cut(3))
+    assert [len(piece) for piece in pieces] == [3, 3, 1]
+    assert tuple(name for piece in pieces for name in piece.names) == pictures.names
 
 
 def test_the_digest_tells_other_names_and_another_order() -> None:

@@ -75,7 +75,7 @@ def configured(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Train
     def run(*arguments: object) -> TrainConfig:
         seen = []
 
-        def stop(dataset: object, config: TrainConfig) -> None:
+        def stop(dataset: object, config: TrainConfig, **_: object) -> None:
             seen.append(config)
             raise FrostlineError("stop here")
 
@@ -187,7 +187,7 @@ def test_the_config_of_a_run_repeats_it(configured: Callable[..., TrainConfig], 
 
 
 def test_a_stopped_training_exits_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("frostline.training.run.train", interrupt)

@@ -218,6 +218,7 @@ def hosts() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
+@pytest.mark.full
 def test_three_hosts_train_one_run_and_go_on_after_one_was_killed(
     hosts: list[str], photos: Path, tiny_config: MakeConfig, tmp_path: Path, torchrun: Torchrun
 ) -> None:

@@ -273,8 +273,26 @@ def test_a_process_alone_needs_no_other() -> None:
     assert ALONE.gather(5) == [5]
 
 
-def test_what_needs_one_process_says_so(photos: Path, tmp_path: Path, torchrun: Torchrun) -> None:
+@pytest.mark.parametrize(("option", "value"), [("--time-limit", "5m"), ("--folds", "3"), ("--trunk-precision", "int8")])
+def test_what_needs_one_process_says_so(
+    option: str,
+    value: str,
+    photos: Path,
+    tmp_path: Path,
+    cli: Callable[..., "subprocess.CompletedProcess[str]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    done = cli("train", photos, option, value, "--runs-dir", tmp_path / "runs")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"frostline: {option}")
+    assert "is for a training in one process" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mistake_of_all_processes_is_said_once(photos: Path, tmp_path: Path, torchrun: Torchrun) -> None:
     options = ("--time-limit", "5m", "--runs-dir", tmp_path / "runs")
     both = torchrun("--standalone", "--nproc-per-node", 2, "-m", "frostline", "train", photos, *options)
     assert both.code() != 0
-    assert both.errors.count("frostline: a time limit is planned for one process") == 1, "the first speaks for all"
+    assert both.errors.count("frostline: --time-limit is for a training") == 1, "the first speaks for all"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from frostline.errors import FrostlineError
+from frostline.errors import ConfigError, FrostlineError
 from frostline.training.meeting import meet
 from frostline.training.synced_norm import SyncedBatchNorm
 
@@ -112,8 +112,7 @@ def joined() -> Iterator[Ranks]:
 
     Those are `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`; a process without them is the only one.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or "RANK" not in os.environ:
+    if _is_alone():
         yield ALONE
         return
     _take_own_part_of_machine()
@@ -133,6 +132,16 @@ def joined() -> Iterator[Ranks]:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def require_alone(what: str) -> None:
+    """Raise `ConfigError` for what only a training of one process can have, where there are several."""
+    if not _is_alone():
+        raise ConfigError(f"{what} is for a training in one process: leave it out, or train in one")
+
+
+def _is_alone() -> bool:
+    return "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1
 
 
 def _take_own_part_of_machine() -> None:

@@ -16,6 +16,7 @@ from frostline.progress import say
 from frostline.results.metrics import Metrics, compute_metrics
 from frostline.results.predictions import Predictions, join_predictions, load_predictions, save_predictions
 from frostline.results.run_folder import create_run_folder
+from frostline.training.distributed import require_alone
 from frostline.training.doctor import keep_duplicates_together
 from frostline.training.run import OnEpoch, Run, train
 
@@ -52,6 +53,7 @@ def cross_validate(dataset: Dataset, config: TrainConfig, *, on_epoch: OnEpoch |
     """
     if config.folds is None:
         raise ConfigError("cross-validation needs a number of folds: give --folds, such as 5")
+    require_alone("--folds")
     if config.splits is not None:
         raise ConfigError("--folds draws its own splits: leave out --splits")
     if config.group_duplicates:

@@ -35,7 +35,7 @@ from frostline.training.batches import ActivationBatches
 from frostline.training.calibrate import require_one_threshold
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.defaults import epochs_of, learning_rate_of
-from frostline.training.distributed import Ranks, joined, was_restarted
+from frostline.training.distributed import Ranks, joined, require_alone, was_restarted
 from frostline.training.doctor import keep_duplicates_together, last_check
 from frostline.training.environment import describe_environment
 from frostline.training.fit import Stage, fit
@@ -100,6 +100,10 @@ def train(
     require_loggers(config)
     if config.folds is not None:
         raise ConfigError("one training has no folds: leave out folds, or call cross_validate")
+    if config.time_limit is not None:
+        require_alone("--time-limit")
+    if config.trunk_precision == "int8":
+        require_alone("--trunk-precision int8")
     with joined() as ranks, _speaking(ranks):
         return _train(dataset, config, splits, on_epoch, ranks, go_on=go_on or was_restarted())
 
@@ -143,11 +147,7 @@ def _speaking(ranks: Ranks) -> AbstractContextManager[None]:
 
 
 def _for_ranks(config: TrainConfig, ranks: Ranks) -> TrainConfig:
-    """The options of one rank: only the first keeps them elsewhere too. Raises `ConfigError` for what needs one."""
-    if ranks.count > 1 and config.time_limit is not None:
-        raise ConfigError("a time limit is planned for one process: leave out --time-limit, or train with one")
-    if ranks.count > 1 and config.trunk_precision == "int8":
-        raise ConfigError("trunk_precision int8 is for one process: leave it out, or train with one")
+    """The options of one rank: only the first tells loggers."""
     return config if ranks.is_first else config.model_copy(update={"tensorboard": False, "mlflow": False})
 
 

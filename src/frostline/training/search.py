@@ -25,6 +25,7 @@ from frostline.results.pages.sweep import write_sweep_page
 from frostline.results.sweep import Retrained, SweepFigures, SweepTrial, best_trial, expected_optimism, option_text
 from frostline.space import SEARCHABLE, TAIL_SPACE, Choices, Space, plain_space
 from frostline.training.defaults import epochs_of, learning_rate_of
+from frostline.training.distributed import require_alone
 from frostline.training.run import Run, train
 from frostline.training.study import answering, finished_trials, open_storage, open_study, running_trials, work
 from frostline.training.trials import Sample, config_with, recorded, run_trial, take_sample
@@ -114,6 +115,7 @@ def run_search(search: Search, trials: int, time_limit: timedelta | None, go_on:
 
     `go_on` is what a user who stopped it is told to give.
     """
+    require_alone("a sweep")
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit.total_seconds()
     workplace = search.folder / "trials"
     try:

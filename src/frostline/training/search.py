@@ -187,7 +187,7 @@ def _line(trial: SweepTrial, place: int, wanted: int, *, complete: bool) -> str:
         came = f"broke down: {trial.problem}"
     else:
         came = f"val accuracy {trial.val_accuracy:.4f}" + ("" if complete else f", pruned after epoch {trial.epochs}")
-    return f"trial {place}/{wanted}  {came}  {trial.seconds:.1f} s  {options}"
+    return f"{place}/{wanted}  trial {trial.number}  {came}  {trial.seconds:.1f} s  {options}"
 
 
 def _retrain_best(search: Search, storage: RDBStorage, study: Study, figures: SweepFigures) -> SweepFigures:

@@ -7,6 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
+from frostline.errors import ConfigError
+
 
 def cache_folder() -> Path:
     """The folder for what is downloaded or computed once: `FROSTLINE_CACHE`, else `frostline` in the user's cache."""
@@ -39,3 +43,19 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def claimed(lock: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock file, which is there only that long. Raises `ConfigError(refusal)` where another process has it."""
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(refusal) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps a file that is open
+            lock.unlink()
+        held.release()

@@ -23,6 +23,7 @@ OPTIONS: dict[str, object] = {"trainable_layers": 20, "optimizer": "adam", "sche
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 
 Start = Callable[..., "subprocess.Popen[str]"]
+WaitUntil = Callable[["subprocess.Popen[str]", Callable[[], bool]], None]
 
 
 @pytest.fixture
@@ -48,14 +49,6 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def wait_until(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not reached():
-        assert process.poll() is None, f"the process has ended: {process.communicate()[1]}"
-        assert time.monotonic() < deadline, "the process takes too long"
-        time.sleep(0.002)
-
-
 def kill(process: "subprocess.Popen[str]") -> None:
     process.kill()
     process.communicate(timeout=TIMEOUT)
@@ -73,7 +66,7 @@ def changed_since(path: Path, before: int) -> bool:
 
 
 def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
-    photos: Path, tiny_config: Callable[..., TrainConfig], tmp_path: Path, start: Start
+    photos: Path, tiny_config: Callable[..., TrainConfig], tmp_path: Path, start: Start, wait_until: WaitUntil
 ) -> None:
     config = tiny_config(epochs=5, **OPTIONS)
     expected = frostline.train(
@@ -108,7 +101,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
 
 
 def test_ctrl_c_exits_130_with_a_finished_folder(
-    photos: Path, tiny_config: Callable[..., TrainConfig], tmp_path: Path, start: Start
+    photos: Path, tiny_config: Callable[..., TrainConfig], tmp_path: Path, start: Start, wait_until: WaitUntil
 ) -> None:
     config = tiny_config(epochs=1000, runs_dir=tmp_path / "runs")
     process = start("train", photos, *as_flags(config))

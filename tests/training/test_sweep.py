@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ main()
 MakeConfig = Callable[..., TrainConfig]
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
+WaitUntil = Callable[["subprocess.Popen[str]", Callable[[], bool]], None]
 
 
 @pytest.fixture
@@ -89,14 +89,6 @@ def finished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
-def wait_until(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not reached():
-        assert process.poll() is None, f"the process has ended: {process.communicate()[1]}"
-        assert time.monotonic() < deadline, "the process takes too long"
-        time.sleep(0.02)
-
-
 def end_of(processes: "list[subprocess.Popen[str]]") -> list[dict[str, Any]]:
     """The JSON that each process printed."""
     found = []
@@ -126,7 +118,7 @@ def require_whole(runs: Path, trials: list[FrozenTrial], wanted: int, answers: l
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_a_killed_worker_loses_no_trial_and_two_share_what_is_left(
-    tiny: list[object], tmp_path: Path, start: Start
+    tiny: list[object], tmp_path: Path, start: Start, wait_until: WaitUntil
 ) -> None:
     folder = tmp_path / "runs" / "sweep-photos-1"
     storage = sqlite_url(str(folder / "study.db"))

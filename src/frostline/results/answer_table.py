@@ -5,16 +5,14 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from frostline.errors import ConfigError, DataError
-from frostline.files import atomic_write
+from frostline.files import atomic_write, claimed
 from frostline.progress import phase, say
 from frostline.results.answers import Answer, csv_header, csv_row, printable
 
@@ -84,18 +82,11 @@ class _Table:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Keep other processes away."""
-        lock = FileLock(self._lock)
-        try:
+        refusal = f"another process is writing {self._path}: wait for it, or name another file"
+        with ExitStack() as held:
             with self._naming_the_table():
-                lock.acquire(timeout=0)
-        except Timeout:
-            raise ConfigError(f"another process is writing {self._path}: wait for it, or name another file") from None
-        try:
+                held.enter_context(claimed(self._lock, refusal))
             yield
-        finally:
-            with suppress(OSError):  # Windows keeps a file that is open
-                self._lock.unlink()
-            lock.release()
 
     def start(self, inputs: Iterator[Path]) -> Iterator[Path]:
         """Make the files, without rows; returns the inputs."""

@@ -4,16 +4,14 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from frostline.data.parquet import import_pyarrow, reading_parquet
 from frostline.errors import ConfigError, DataError
-from frostline.files import atomic_write
+from frostline.files import atomic_write, claimed
 from frostline.results.answers import Answer, csv_header
 
 FORMAT_VERSION = 1
@@ -77,18 +75,9 @@ class Parts:
     def claimed(self) -> Iterator[None]:
         """Make the folder, and keep other processes away from it. Raises `ConfigError` where one is there."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / ".lock"
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise ConfigError(f"another process is writing to {self.folder}: wait for it, or name another") from None
-        try:
+        refusal = f"another process is writing to {self.folder}: wait for it, or name another"
+        with claimed(self.folder / ".lock", refusal):
             yield
-        finally:
-            with suppress(OSError):  # Windows keeps a file that is open
-                path.unlink()
-            lock.release()
 
     def find(self, *, go_on: bool) -> None:
         """Look for parts that are done.

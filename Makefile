@@ -10,9 +10,12 @@ BENCH_ARRAYS := benchmarks/.arrays
 BENCH_PEERS := $(foreach peer,keras fastai,benchmarks/.venvs/$(peer)/.installed)
 BENCH_QUICK := 'frostline quick' 'frostline fast' 'frostline quick, MobileNetV2' 'frostline fast, MobileNetV2' sklearn
 BENCH_SLOW := 'frostline classic' keras torch fastai
+GPU_PYTHON ?= $(if $(wildcard $(INSTALLED)),$(BIN)/python,$(PYTHON))
+GPU_FLAGS = --data $(GPU_DATA) $(if $(GPU_WEIGHTS),--weights $(GPU_WEIGHTS)) $(if $(AIRBENCH),--airbench $(AIRBENCH)) \
+	$(GPU_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format bench bench-peers bench-report clean
+.PHONY: help demo test test-full check format bench bench-peers bench-gpu bench-report clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +54,9 @@ bench: $(INSTALLED) bench-peers $(BENCH_ARRAYS)/splits.csv ## measure all of doc
 	$(BIN)/python benchmarks/report.py
 
 bench-peers: $(BENCH_PEERS) ## install the other tools of the benchmarks, each into an environment of its own
+
+bench-gpu: ## measure on a GPU: GPU_DATA=folder with CIFAR-10, GPU_WEIGHTS=folder, AIRBENCH=script, GPU_ARGS=more flags
+	PYTHONPATH=src $(GPU_PYTHON) benchmarks/gpu.py $(GPU_FLAGS)
 
 bench-report: $(INSTALLED) ## make docs/benchmarks.md and docs/scale.md from the figures in benchmarks/results
 	$(BIN)/python benchmarks/report.py

@@ -15,6 +15,7 @@ from plots import COLOURS, LABELS, plot_comparison, plot_growth
 from report_deploy import exports, installation
 from report_doctor import duplicates, labels
 from report_fewshot import few_pictures
+from report_gpu import on_a_gpu
 from report_service import many_pictures, service
 from tables import spread, table
 
@@ -287,6 +288,7 @@ def main() -> None:
         texts.append(SECTIONS[name](content, images))
         if len(machines) > 1:
             texts.append(describe_machine(content["machine"]))
+    texts.append(on_a_gpu(options.results / "gpu.json"))
     (options.docs / "benchmarks.md").write_text("\n".join(texts), encoding="utf-8")
 
 

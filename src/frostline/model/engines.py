@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from frostline.errors import ConfigError
-from frostline.model.frost_line import channels_last
+from frostline.model.compiling import compiling_pays
+from frostline.model.device_engine import MOST_BATCH, DeviceEngine
 from frostline.model.quantise import digest, quantise
+from frostline.model.transfer import channels_last
 
 OPENVINO_BATCH = 16
 """Inputs in one request to OpenVINO, which is fastest with small batches."""
@@ -35,13 +37,23 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(module: nn.Module, shape: tuple[int, ...], device: torch.device) -> Engine:
+def make_engine(
+    module: nn.Module,
+    shape: tuple[int, ...],
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    batch: int = MOST_BATCH,
+    expected: int = 0,
+) -> Engine:
     """The engine for a module and inputs of `shape`, without the batch: OpenVINO on a CPU, torch on other devices.
 
-    torch runs what OpenVINO cannot convert, too, and a module without parameters.
+    torch runs what OpenVINO cannot convert, too, and a module without parameters. The rest is for other devices:
+    `precision` to compute in, `batch` as inputs usually come, and how many inputs are `expected` in all.
     """
-    if device.type != "cpu" or not any(True for _ in module.parameters()):
+    if not any(True for _ in module.parameters()):
         return TorchEngine(module)
+    if device.type != "cpu":
+        return DeviceEngine(module, device, precision, batch, compiled=compiling_pays(device, expected // batch))
     try:
         return OpenVinoEngine(module, shape)
     except RuntimeError as error:
@@ -91,7 +103,7 @@ class PatientEngine:
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], device: torch.device, expected: int = 0) -> None:
         """`expected` is how many inputs are known to come."""
-        self._make = partial(make_engine, module, shape, device)
+        self._make = partial(make_engine, module, shape, device, expected=expected)
         self._engine: Engine = TorchEngine(module)
         self._waiting = True
         self._expected = expected

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from frostline.data.dataset import Picture
 from frostline.errors import ModelError
-from frostline.model.frost_line import channels_last
 from frostline.model.layers import LayerGraph, trace_layers
 from frostline.model.maps import as_maps, single_maps
 from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.resampling import pixels_of
+from frostline.model.transfer import channels_last
 
 EXPLAINED_AT_ONCE = 16
 """Pictures in one batch, which bounds the memory."""

@@ -1,16 +1,18 @@
 """The frost line: a backbone cut into a frozen trunk and a tail that trains."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import fx, nn
 
 from frostline.errors import ConfigError
+from frostline.model.compiling import COMPILER_MODE
 from frostline.model.depthwise import with_quick_depthwise
 from frostline.model.layers import Layer, LayerGraph, owned_parameters
+from frostline.model.transfer import channels_last
 
 TrainableLayers = int | Literal["all"] | None
 """How many of the last layers train; None is `TRAINABLE_SHARE` of them."""
@@ -20,11 +22,6 @@ TRAINABLE_SHARE = 0.43
 """Part of a backbone's layers that train by default: 60 of the 140 of EfficientNet-Lite0."""
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-
-
-def channels_last(x: torch.Tensor) -> torch.Tensor:
-    """The same values laid out with the channels of each pixel together, in which convolutions are faster."""
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 class Tail(nn.Module):
@@ -38,11 +35,27 @@ class Tail(nn.Module):
         self.body = body
         self.head = head
         self._frozen = tuple(frozen)
+        self._compiled: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self._compiled_batch = 0
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """From activations at the cut, shape (pictures, ...), to logits, shape (pictures, classes)."""
-        logits: torch.Tensor = self.head(self.body(channels_last(activations)))
+        if self._compiled is not None and self.training and len(activations) == self._compiled_batch:
+            return self._compiled(channels_last(activations))
+        return self._logits(channels_last(activations))
+
+    def compile_steps(self, batch_size: int) -> None:
+        """Have torch compile what is done with whole batches of training; others, of any length, run as before."""
+        self._compiled = torch.compile(self._logits, mode=COMPILER_MODE, dynamic=False)
+        self._compiled_batch = batch_size
+
+    def _logits(self, activations: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.body(activations))
         return logits
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without compiled code, which is bound to this tail's own weights: a copy does without."""
+        return {**super().__getstate__(), "_compiled": None}  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> "Tail":
         """Set training or evaluation mode, except for what is frozen."""

@@ -1,6 +1,7 @@
 """From fitted pictures to a network's input: resampled and normalised, in batches."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from frostline.data.dataset import Picture
 from frostline.model.preprocessing import Preprocessing
+from frostline.model.transfer import to_device
 
 _PIECE_PIXELS = 2**17
 """Output pixels that one thread resamples at a time, so that their positions stay in its cache."""
@@ -30,7 +32,7 @@ def pixels_of(preprocessing: Preprocessing, squares: Sequence[Picture], device: 
     buffer = torch.zeros(len(squares), int(sides.max()), int(sides.max()), 3, dtype=torch.uint8)
     for row, square in zip(buffer, squares, strict=True):
         row[: len(square), : len(square)] = torch.from_numpy(square)
-    return make_pixels(preprocessing, buffer.to(device), sides)
+    return make_pixels(preprocessing, to_device(buffer, device), sides)
 
 
 def resample(preprocessing: Preprocessing, pictures: Tensor, sides: Tensor, matrices: Tensor | None = None) -> Tensor:
@@ -46,9 +48,15 @@ def resample(preprocessing: Preprocessing, pictures: Tensor, sides: Tensor, matr
 
 def normalise(preprocessing: Preprocessing, x: Tensor) -> Tensor:
     """Subtract `mean` and divide by `std`, per channel of (N, 3, height, width)."""
-    mean = torch.tensor(preprocessing.mean, device=x.device, dtype=x.dtype).view(3, 1, 1)
-    std = torch.tensor(preprocessing.std, device=x.device, dtype=x.dtype).view(3, 1, 1)
+    mean, std = _mean_and_std(preprocessing, x.device, x.dtype)
     return (x - mean).div_(std)
+
+
+@lru_cache(maxsize=16)
+def _mean_and_std(preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Both of shape (3, 1, 1); kept, since a copy to a GPU waits for all that it has begun."""
+    mean, std = (torch.tensor(each, device=device, dtype=dtype) for each in (preprocessing.mean, preprocessing.std))
+    return mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
 def _sample(
@@ -87,8 +95,8 @@ def _upsample(source: Tensor, size: int) -> Tensor:
 
 
 def _warp(source: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """Sample views given by their matrices, (N, 3, side, side) to (N, 3, size, size)."""
-    matrix = matrices.to(source)
+    """Sample views given by their matrices, which are on the CPU, (N, 3, side, side) to (N, 3, size, size)."""
+    matrix = to_device(matrices.to(source.dtype), source.device)
     centres = (torch.arange(size, device=source.device) + 0.5) * (2 / size) - 1
     along_row = matrix[:, :, :1] * centres + matrix[:, :, 2:]
     along_column = matrix[:, :, 1:2] * centres
@@ -97,6 +105,8 @@ def _warp(source: Tensor, matrices: Tensor, size: int) -> Tensor:
         source, positions.permute(0, 2, 3, 1), mode="bilinear", padding_mode="reflection", align_corners=False
     )
     if source.shape[-1] == size:
-        identical = (matrices == torch.eye(2, 3, device=matrices.device)).all(dim=2).all(dim=1).to(source.device)
-        sampled[identical] = source[identical]
+        identical = (matrices == torch.eye(2, 3)).all(dim=2).all(dim=1).nonzero().flatten()
+        if len(identical):
+            rows = to_device(identical, source.device)
+            sampled[rows] = source[rows]
     return sampled

@@ -1,7 +1,7 @@
 """What the training loop eats: batches of activations with their targets, epoch by epoch."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from frostline.model.transfer import to_device
 from frostline.training.activations import Activations
 from frostline.training.distributed import ALONE, Ranks
 
@@ -103,26 +104,37 @@ class ActivationBatches:
         """See `Batches.train`; under the epoch's view, and mixed from epoch 1 on."""
         order = self._order(np.random.default_rng([self.seed, epoch]))
         view = epoch if self.views is None else epoch % self.views
+        batches = [order[start:stop] for start, stop in pairwise(batch_bounds(len(order), self.batch_size))]
         mixes = epoch > 0 and self.activations.augmenter.augmentation.mixes
-        for step, (start, stop) in enumerate(pairwise(batch_bounds(len(order), self.batch_size))):
-            indices = order[start:stop]
-            yield self._mixed(indices, view, epoch, step) if mixes else self._batch(indices, view)
+        yield from self._mixed(batches, view, epoch) if mixes else self._plain(batches, view)
 
     def val(self) -> Iterator[Batch]:
         """See `Batches.val`."""
-        for start in range(0, len(self.val_indices), _VAL_BATCH):
-            yield self._batch(self.val_indices[start : start + _VAL_BATCH], 0)
+        starts = range(0, len(self.val_indices), _VAL_BATCH)
+        return self._plain([self.val_indices[start : start + _VAL_BATCH] for start in starts], 0)
 
-    def wanted(self, epochs: int, *, probe: bool = False) -> dict[int, NDArray[np.int64]]:
+    def wanted(self, epochs: int, *, first: int = 0, probe: bool = False) -> dict[int, NDArray[np.int64]]:
         """The rank's pictures by view that are read more than once, sorted: those that are worth keeping.
 
-        `epochs` is how many there will be, `probe` whether a linear probe sees the plain pictures before them.
+        `epochs` is how many there will be, `first` the first of them that sees these batches, `probe` whether a linear
+        probe sees the plain pictures before them.
         """
         train, val = np.sort(self.ranks.share(self.train_indices)), np.sort(self.ranks.share(self.val_indices))
         both = np.union1d(train, val)
         if self.views is None or self.activations.augmenter.augmentation.mixes:
             return {0: both if probe else val}
-        return {0: both, **dict.fromkeys(range(1, min(self.views, epochs)), train)}
+        seen = sorted({epoch % self.views for epoch in range(first, epochs)})
+        plain = both if probe or 0 in seen else val
+        return {0: plain, **dict.fromkeys((view for view in seen if view), train)}
+
+    def on_device(self) -> "ActivationBatches":
+        """The same batches, with the pictures that every epoch reads on the device, if there is room for them there."""
+        activations = self.activations
+        all_kept = activations.kept and self.views is not None and not activations.augmenter.augmentation.mixes
+        if all_kept or activations.resident is not None:
+            return self
+        read = np.union1d(self.train_indices, self.val_indices[:0] if activations.kept else self.val_indices)
+        return replace(self, activations=activations.bring(self.ranks.share(read)))
 
     def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """The training pictures of one epoch: each once, or as many, drawn from each class equally often."""
@@ -134,25 +146,33 @@ class ActivationBatches:
         drawn = [_repeat(of_class, share, rng) for of_class, share in zip(present, shares, strict=True)]
         return rng.permutation(np.concatenate(drawn))
 
-    def _batch(self, indices: NDArray[np.int64], view: int) -> Batch:
-        """The part of a batch of these pictures that this process has."""
-        own = self.ranks.share(indices)
-        return Batch(self.activations.read(own, view), self._targets(own), self._targets(indices))
+    def _plain(self, batches: Sequence[NDArray[np.int64]], view: int) -> Iterator[Batch]:
+        """The part of batches of these pictures that this process has."""
+        own = map(self.ranks.share, batches)
+        for indices, loaded in zip(batches, self.activations.load_each(own, view), strict=True):
+            targets = self._targets(loaded.indices)
+            whole = targets if self.ranks.count == 1 else self._targets(indices)
+            yield Batch(self.activations.of(loaded), targets, whole)
+        self.activations.look()
 
-    def _mixed(self, indices: NDArray[np.int64], view: int, epoch: int, step: int) -> Batch:
-        """The part of a batch whose pictures are mixed with each other, before the trunk."""
-        mixing = self.activations.augmenter.draw_mixing(len(indices), epoch, step)
-        rows = np.flatnonzero(self.ranks.owns(indices))
-        partners = mixing.partners[rows]
-        read = np.union1d(rows, partners)
-        views = self.activations.views(indices[read], view)
-        one_hot = functional.one_hot(self._targets(indices[read]), self.classes).float()
-        mixed, soft_targets = mixing(views, one_hot, np.searchsorted(read, rows), np.searchsorted(read, partners))
-        targets = self._targets(indices[rows])
-        return Batch(self.activations.through_trunk(mixed), targets, self._targets(indices), soft_targets)
+    def _mixed(self, batches: Sequence[NDArray[np.int64]], view: int, epoch: int) -> Iterator[Batch]:
+        """The part of batches whose pictures are mixed with each other, before the trunk."""
+        augmenter = self.activations.augmenter
+        mixings = [augmenter.draw_mixing(len(indices), epoch, step) for step, indices in enumerate(batches)]
+        rows = [np.flatnonzero(self.ranks.owns(indices)) for indices in batches]
+        read = [np.union1d(own, mixing.partners[own]) for own, mixing in zip(rows, mixings, strict=True)]
+        needed = (indices[some] for indices, some in zip(batches, read, strict=True))
+        loaded = self.activations.load_each(needed, view, as_pictures=True)
+        for indices, mixing, own, some, pictures in zip(batches, mixings, rows, read, loaded, strict=True):
+            one_hot = functional.one_hot(self._targets(pictures.indices), self.classes).float()
+            places = np.searchsorted(some, own), np.searchsorted(some, mixing.partners[own])
+            mixed, soft_targets = mixing(self.activations.views_of(pictures), one_hot, *places)
+            targets = self._targets(indices[own])
+            yield Batch(self.activations.through_trunk(mixed), targets, self._targets(indices), soft_targets)
+        self.activations.look()
 
     def _targets(self, indices: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self.targets[indices]).to(self.activations.device)
+        return to_device(torch.from_numpy(self.targets[indices]), self.activations.device)
 
 
 def _repeat(members: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

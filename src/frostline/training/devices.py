@@ -24,4 +24,6 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if fast else torch.float32
     if name == "float16" and device.type == "cpu":
         raise ConfigError("precision float16 cannot be trained on a CPU: use float32, or bfloat16")
+    if name != "float32" and device.type == "mps":
+        raise ConfigError(f"precision {name} cannot be trained on mps: use float32")
     return _PRECISIONS[name]

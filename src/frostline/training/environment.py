@@ -5,7 +5,7 @@ import platform
 import sys
 from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,21 @@ def describe_environment(dataset: Dataset, backbone: Backbone, config: TrainConf
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in _RECORDED},
+        "versions": {name: found for name in _RECORDED if (found := _version(name))},
         "command": sys.argv,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "weights": {name: value for name, value in asdict(backbone.weights).items() if name != "path"},
         "dataset": {"name": dataset.name, "licence": dataset.licence, "notes": list(dataset.notes)},
         "changed_options": changed,
     }
+
+
+def _version(name: str) -> str | None:
+    """The version of a package; None where it is not installed, as OpenVINO need not be beside a GPU."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

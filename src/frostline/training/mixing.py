@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frostline.model.transfer import to_device
+
 
 @dataclass(frozen=True)
 class Mixing:
@@ -23,7 +25,7 @@ class Mixing:
         self, views: Tensor, targets: Tensor, rows: NDArray[np.int64], partners: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor]:
         """Mix some `rows` of `views` (N, 3, size, size) and probabilities (N, classes) with their `partners` there."""
-        first, second = torch.from_numpy(rows).to(views.device), torch.from_numpy(partners).to(views.device)
+        first, second = (to_device(torch.from_numpy(each), views.device) for each in (rows, partners))
         mixed_targets = torch.lerp(targets[second], targets[first], self.kept)
         if self.box is None:
             return torch.lerp(views[second], views[first], self.kept), mixed_targets

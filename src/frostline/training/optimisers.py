@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
@@ -71,9 +72,21 @@ def make_optimiser(
     for group in groups:
         group["lr"] = group["initial_lr"] = learning_rate * group["lr_scale"]
     fused = all(parameter.device.type in ("cpu", "cuda") for group in groups for parameter in group["params"])
+    optimizer: Optimizer
     if name == "sgd":
-        return SGD(groups, lr=learning_rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
-    return (Adam if name == "adam" else AdamW)(groups, lr=learning_rate, fused=fused)
+        optimizer = SGD(groups, lr=learning_rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
+    else:
+        optimizer = (Adam if name == "adam" else AdamW)(groups, lr=learning_rate, fused=fused)
+    optimizer.register_load_state_dict_post_hook(_lay_out_state)
+    return optimizer
+
+
+def _lay_out_state(optimizer: Optimizer) -> None:
+    """Lay out each state in memory as its parameter is; files have one layout, and fused optimisers refuse others."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter).copy_(value)
 
 
 def learning_rate_factor(

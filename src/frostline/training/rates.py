@@ -86,7 +86,7 @@ def measure_rates(dataset: Dataset, splits: Splits, config: TrainConfig) -> Rate
     pixels, _ = read_pixels(sample, size=backbone.size, resize_mode=config.resize_mode)
     everything = np.arange(len(sample))
     batches = make_batches(model, sample, pixels, Splits(everything, everything, everything[:0]), config)
-    trunk = _per_second(len(sample), lambda: batches.activations.read(everything, 1))
+    trunk = _per_second(len(sample), lambda: batches.activations.read(everything, 1).sum().item())
     body, train = _tail_rates(model, batches, make_stage(model, dataset.targets[splits.train], config))
     return Rates(
         decode=decode,

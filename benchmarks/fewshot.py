@@ -51,6 +51,8 @@ class Peer:
     batch_size: int = 64
     epochs: int | None = None
     """None: as many as take about a minute on two cores."""
+    switches: tuple[str, ...] = ()
+    """Of the script's own."""
 
 
 FASTAI = VENVS / "fastai" / "bin" / "python"
@@ -60,6 +62,7 @@ FROSTLINE = {"frostline": (), "frostline quick": ("--recipe", "quick")}
 
 PEERS = {
     "sklearn": Peer("sklearn_folder.py", epochs=1),
+    "sklearn, standardised": Peer("sklearn_folder.py", epochs=1, switches=("--standardise",)),
     "fastai": Peer("fastai_folder.py", FASTAI, epochs=5),
     "fastai, a minute": Peer("fastai_folder.py", FASTAI),
     "timm, a minute": Peer("timm_train.py", batch_size=128),
@@ -116,6 +119,7 @@ def run_peer(peer: Peer, case: Case, folder: Path, weights: Path) -> Measured:
         "--seed": case.seed,
     }
     command = [peer.python, HERE / "peers" / peer.script, *(word for pair in arguments.items() for word in pair)]
+    command += peer.switches
     with TemporaryDirectory() as empty:
         finished = watch(list(map(str, command)), Path(empty))
     events = {event["event"]: event for event in map(json.loads, finished.output.splitlines())}

@@ -19,16 +19,18 @@ _FEW = """## Few pictures
 
 Some pictures of each class are drawn from the training split, others for each seed. Every tool gets the same ones as a
 folder of PNG files, the same backbone, weights and input size, and the same test pictures: 200 of each class of
-CIFAR-10, and the 153 that hymenoptera (ants and bees) calls validation. frostline takes its validation pictures out of
-those that are drawn; the other tools train on all of them and choose nothing. Wall time is that of the whole process,
-from a cold start with an empty cache to the test accuracy, of which the test's own part stands apart. ± is the standard
-deviation over the seeds, and "ahead" the mean over the seeds of what frostline is ahead, with its lowest and highest.
+CIFAR-10, and the 153 that hymenoptera (ants and bees) calls validation. Every tool trains on all
+that are drawn, and chooses nothing by others. Wall time is that of the whole process, from a cold start with an empty
+cache to the test accuracy, of which the test's own part stands apart. ± is the standard deviation over the seeds, and
+"ahead" the mean over the seeds of what frostline is ahead, with its lowest and highest.
 """
 
 _TOOLS = {
-    "frostline": "`frostline train FOLDER`, no option but the backbone.",
+    "frostline": "`frostline train FOLDER`, no option but the backbone: a linear probe, with so few pictures, "
+    "and its calibration.",
     "frostline quick": "`--recipe quick`.",
-    "scikit-learn probe": "`LogisticRegression` as it is, on standardised features that torch computes once.",
+    "scikit-learn probe": "`LogisticRegression` as it is, on features that torch computes once; and behind "
+    "`StandardScaler`, as its documentation advises.",
     "fastai": "`vision_learner(...).fine_tune(5)` with `aug_transforms()`, as its documentation shows it; and with as "
     "many epochs as take about a minute. All pictures make one batch where there are fewer than 64.",
     "timm": "`train.py` with its defaults (SGD at 0.1 for 256 pictures, cosine, 5 epochs of warm-up, random crops and "
@@ -40,6 +42,7 @@ _TOOLS = {
 
 _LABELS = {
     "sklearn": "scikit-learn probe",
+    "sklearn, standardised": "scikit-learn probe, standardised",
     "fastai": "fastai, 5 epochs",
     "timm": "timm, 300 epochs",
 }
@@ -49,6 +52,7 @@ _COLOURS = {
     "frostline": BLUE,
     "frostline quick": "#74b3e0",
     "sklearn": "#868e96",
+    "sklearn, standardised": "#ced4da",
     "fastai": "#8bc99b",
     "fastai, a minute": "#2b8a3e",
     "timm, a minute": ORANGE,

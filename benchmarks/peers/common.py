@@ -32,8 +32,8 @@ def load_arrays(folder: Path) -> Arrays:
     return Arrays(**{name: np.load(folder / f"{name}.npy") for name in Arrays.__dataclass_fields__})
 
 
-def arguments() -> argparse.Namespace:
-    """The options that every tool takes."""
+def arguments(**switches: str) -> argparse.Namespace:
+    """The options that every tool takes, and switches of its own with what they do."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True, help="what prepare.py wrote, or a folder of pictures")
     parser.add_argument("--backbone", default="mobilenetv2_100", help="timm's name of the network")
@@ -42,6 +42,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    for name, what in switches.items():
+        parser.add_argument(f"--{name}", action="store_true", help=what)
     return parser.parse_args()
 
 

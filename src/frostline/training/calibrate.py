@@ -20,6 +20,7 @@ from frostline.results.calibration import (
 )
 from frostline.results.predictions import Predictions
 from frostline.training.batches import ActivationBatches
+from frostline.training.cross_fit import OutOfFold
 from frostline.training.scoring import score_together
 from frostline.training.setup import Model
 from frostline.training.start import body_engine, features_of, some_training_pictures
@@ -35,13 +36,24 @@ def require_one_threshold(config: TrainConfig) -> None:
 
 
 def calibrate(
-    model: Model, batches: ActivationBatches, dataset: Dataset, indices: NDArray[np.int64], config: TrainConfig
+    model: Model,
+    batches: ActivationBatches,
+    dataset: Dataset,
+    indices: NDArray[np.int64],
+    config: TrainConfig,
+    judged: OutOfFold | None = None,
 ) -> Scores:
-    """Set the classifier's `trust` by these validation pictures, read from their files; returns their scores."""
+    """Set the classifier's `trust` by these validation pictures, read from their files; returns their scores.
+
+    Where the classifier was trained on them, it is set by what was `judged` out of fold instead.
+    """
     classifier = model.classifier
     training = _training_features(model, batches)
     classifier.trust = Trust(training=training)
-    scores = score_together(classifier, dataset, indices, "predict val", batches.ranks)
+    if judged is None:
+        scores = score_together(classifier, dataset, indices, "predict val", batches.ranks)
+    else:
+        scores = _scores_of(judged, dataset)
     assert scores.distances is not None
     scaling = Scaling.fit(scores.logits, scores.targets)
     classifier.trust = Trust(scaling, training=training.with_threshold(scores.distances))
@@ -69,6 +81,11 @@ def choose_threshold(predictions: Predictions, config: TrainConfig) -> float | N
             f"are answered, {found.accuracy:.2%} of them right"
         )
     return threshold
+
+
+def _scores_of(judged: OutOfFold, dataset: Dataset) -> Scores:
+    paths = tuple(dataset.samples[int(index)].path for index in judged.indices)
+    return Scores(paths, dataset.targets[judged.indices], judged.logits, judged.distances)
 
 
 def _training_features(model: Model, batches: ActivationBatches) -> TrainingFeatures:

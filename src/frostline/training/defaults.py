@@ -1,6 +1,7 @@
 """What follows from the pictures, where the options leave it open: epochs, learning rate and input size."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,10 @@ MOST_EPOCHS = 12
 FEWEST_EPOCHS = 5
 """Epochs of a large one."""
 
+FEW_PICTURES = 1_000
+"""Training and validation pictures, up to which the linear probe alone is better than what it starts, and a tenth of
+them is missed by it (docs/log.md)."""
+
 _PICTURES_SEEN = 225_000
 """Training pictures, counted in every epoch, between these."""
 
@@ -39,6 +44,23 @@ def epochs_of(config: TrainConfig, pictures: int) -> int:
     if config.epochs is not None:
         return config.epochs
     return max(FEWEST_EPOCHS, min(_PICTURES_SEEN // max(pictures, 1), MOST_EPOCHS))
+
+
+def settle_few(config: TrainConfig, dataset: Dataset, pictures: int) -> TrainConfig:
+    """The options for so many training and validation pictures: the linear probe alone where those are few.
+
+    Only where the weights are pretrained, and the options leave open how much is trained. Pictures that are smaller
+    than those of the weights say little to the last layers, and are seen by features of all depths (docs/log.md).
+    """
+    is_open = config.epochs is None and config.trainable_layers is None and config.starts_with_probe
+    if pictures > FEW_PICTURES or not is_open or config.weights == "none":
+        return config
+    native_size, is_fixed = native_input(config.backbone)
+    chosen: dict[str, Any] = {"epochs": 0, "trainable_layers": 0}
+    size = config.size or default_size(config.backbone, dataset)
+    if "features" not in config.model_fields_set and size < native_size and not is_fixed:
+        chosen["features"] = "depths"
+    return config.model_copy(update=chosen)
 
 
 def learning_rate_of(config: TrainConfig, pictures: int) -> float:

@@ -14,7 +14,8 @@ from frostline.model.frost_line import TRAINABLE_SHARE
 from frostline.model.layers import trace_layers
 from frostline.training.baseline import BASELINE_PICTURES
 from frostline.training.calibrate import TRAINING_PICTURES
-from frostline.training.defaults import MOST_EPOCHS, default_size
+from frostline.training.cross_fit import FOLDS
+from frostline.training.defaults import FEW_PICTURES, MOST_EPOCHS, default_size
 from frostline.training.rates import Rates, measure_rates
 from frostline.training.setup import choose_augmentation, load_configured_backbone
 from frostline.training.start import PROBE_PICTURES
@@ -152,16 +153,19 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     each_epoch = 0.0 if kept else train / rates.trunk
     epoch_seconds = each_epoch + train / rates.train + val / rates.body
     probed = min(train, PROBE_PICTURES) if config.starts_with_probe else 0
+    fits = 2 * (1 + FOLDS) if not epochs and train + val <= FEW_PICTURES else 1
+    looks = 1 if config.tta == "none" else 3
     passes = 1 / rates.decode + 1 / rates.trunk + 1 / rates.body
     own_probe = 0 if config.starts_with_probe else min(train, BASELINE_PICTURES)
     baseline = (test or val) * passes + own_probe * (1 / rates.trunk + 1 / rates.body + 1 / rates.probe)
+    evaluated = looks * (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
         "trunk": ((max(views, 1) * train if kept else probed) + val) / rates.trunk,
-        **({"probe": (probed + val) / rates.body + probed / rates.probe} if probed else {}),
+        **({"probe": (probed + val) / rates.body + fits * probed / rates.probe} if probed else {}),
         **({"baseline": rates.setup_seconds + baseline} if epochs else {}),
         "train": epochs * epoch_seconds,
-        "evaluate": 2 * rates.setup_seconds + (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body,
+        "evaluate": 2 * rates.setup_seconds + evaluated,
         "draw": _DRAW_SECONDS,
     }
     return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds, most_epochs=epochs)

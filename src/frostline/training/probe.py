@@ -20,6 +20,10 @@ DECAY = 3e-3
 _LEAST_VARIANCE = 1e-12
 """Below which all features of a depth are constant."""
 
+FEW_DECAY = 0.1
+FEW_LAST_SHARE = 0.5
+"""`decay` and `last_share` where pictures are few (docs/log.md)."""
+
 _STEPS = 50
 """Iterations of L-BFGS; more of them fit the training pictures better and the validation pictures no better."""
 
@@ -48,18 +52,20 @@ def fit_probe(
     *,
     depths: Sequence[int] | None = None,
     decay: float = DECAY,
+    last_share: float | None = None,
 ) -> Probe:
     """Multinomial logistic regression by L-BFGS on scaled features, (N, features), for classes 0 to the largest.
 
     `class_weights` (classes,) weigh each class's loss, `depths` are how many features come from each depth of the
-    network, one behind the other, `decay` is that of the weights. The features are scaled where they are, without a
-    copy.
+    network, one behind the other, `decay` is that of the weights. `last_share` is the part of the features' variance
+    that the last of several depths has after scaling; None: that of its features. The features are scaled where they
+    are, without a copy.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    mean, scale = _standardise(features, depths or [features.shape[1]])
+    mean, scale = _standardise(features, depths or [features.shape[1]], last_share)
     model = LogisticRegression(C=1 / (decay * len(features)), max_iter=_STEPS)
     with warnings.catch_warnings(), threadpool_limits(1):  # more threads wait for each other in every iteration
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for a start
@@ -71,7 +77,7 @@ def fit_probe(
 
 
 def _standardise(
-    features: NDArray[np.float32], depths: Sequence[int]
+    features: NDArray[np.float32], depths: Sequence[int], last_share: float | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Make every column's mean 0 and its deviation at most 1, in place; returns what was subtracted and multiplied by.
 
@@ -82,9 +88,20 @@ def _standardise(
     features -= mean
     variance = np.einsum("nf,nf->f", features, features) / len(features)
     of_depth = np.concatenate([np.full(len(part), part.mean()) for part in np.split(variance, np.cumsum(depths)[:-1])])
-    scale = (1 / np.sqrt(np.maximum(variance + of_depth, _LEAST_VARIANCE))).astype(np.float32)
+    scale = 1 / np.sqrt(np.maximum(variance + of_depth, _LEAST_VARIANCE))
+    if last_share is not None and len(depths) > 1:
+        scale *= _weights_of_depths(variance * scale**2, depths[-1], last_share)
+    scale = scale.astype(np.float32)
     features *= scale
     return mean, scale
+
+
+def _weights_of_depths(variance: NDArray[np.floating[Any]], last: int, share: float) -> NDArray[np.float64]:
+    """What to multiply features of these variances by, so that the `last` of them have this share of the sum."""
+    sums = np.array([variance[:-last].sum(), variance[-last:].sum()], dtype=np.float64)
+    wanted = np.array([1 - share, share]) * sums.sum()
+    weights: NDArray[np.float64] = np.sqrt(wanted / np.maximum(sums, _LEAST_VARIANCE))
+    return np.repeat(weights, [len(variance) - last, last])
 
 
 def loss_and_accuracy(logits: NDArray[np.floating[Any]], targets: NDArray[np.int64]) -> tuple[float, float]:

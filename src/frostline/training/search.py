@@ -201,7 +201,11 @@ def _retrain_best(search: Search, storage: RDBStorage, study: Study, figures: Sw
     def retrain(trial: Trial) -> float:
         best = figures.best_trial
         say(f"training with the options of trial {best.number} on all training pictures")
-        run = train(search.dataset, config_with(search.config, best.options), splits=search.splits)
+        run = train(
+            search.dataset,
+            config_with(search.config, {"epochs": search.base.epochs, **best.options}),
+            splits=search.splits,
+        )
         if run.interrupted:
             raise KeyboardInterrupt
         whole = replace(figures, retrained=_retrained(run))

@@ -1,6 +1,8 @@
 """The head's start: the linear probe of the features that the network gives before any training."""
 
 import time
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,8 +14,11 @@ from frostline.model.engines import Engine, make_engine
 from frostline.model.head import set_linear
 from frostline.progress import Advance, phase
 from frostline.results.history import EpochRecord
+from frostline.training.activations import Activations
 from frostline.training.batches import ActivationBatches
-from frostline.training.probe import fit_probe, loss_and_accuracy
+from frostline.training.cross_fit import CrossFit, Fit, OutOfFold, stacked
+from frostline.training.defaults import FEW_PICTURES
+from frostline.training.probe import FEW_DECAY, FEW_LAST_SHARE, fit_probe, loss_and_accuracy
 from frostline.training.setup import Model
 
 PROBE_PICTURES = 50_000
@@ -30,18 +35,38 @@ def require_start(config: TrainConfig) -> None:
         raise ConfigError("with 0 epochs nothing is trained: give --epochs, or --head-start probe --head-width 0")
 
 
-def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Tensor | None) -> EpochRecord:
-    """Set the head to the linear probe of the plain pictures' features; returns its figures, as those of epoch 0."""
+@dataclass(frozen=True)
+class Start:
+    """What the head's start came to."""
+
+    record: EpochRecord
+    """Its figures, as those of epoch 0."""
+    judged: OutOfFold | None
+    """What was said of pictures out of fold, where the head learnt from the validation pictures too."""
+
+
+def start_head(
+    model: Model, batches: ActivationBatches, class_weights: torch.Tensor | None, cross_fit: CrossFit | None = None
+) -> Start:
+    """Set the head to the linear probe of the features of the training pictures as they are.
+
+    With a `cross_fit`, those are its pictures, as they are and mirrored if it says so, and probes of its parts give the
+    validation figures.
+    """
     started = time.monotonic()
     train = some_training_pictures(batches, PROBE_PICTURES)
-    body = body_engine(model, batches)
-    with phase("features", len(batches.ranks.share(np.union1d(train, batches.val_indices)))) as advance:
-        features = features_of(body, batches, train, advance)
-        val_features = features_of(body, batches, batches.val_indices, advance)
-    weights = None if class_weights is None else class_weights.cpu().numpy()
-    probe = fit_probe(features, batches.targets[train], weights, depths=model.depths)
+    targets, judged = batches.targets, None
+    fit = make_fit(model, class_weights, len(train))
+    if cross_fit is None:
+        features, val_features = _features_of_both(model, batches, train)
+        probe = fit(features, targets[train])
+        val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), targets[batches.val_indices])
+    else:
+        views = _views_of(model, batches, train, mirrors=cross_fit.mirrors)
+        judged = batches.ranks.from_first(cross_fit.judge(fit, views, targets[train]))
+        probe = fit(*stacked(views, targets[train]))
+        val_loss, val_accuracy = loss_and_accuracy(judged.logits, targets[judged.indices])
     set_linear(model.tail.head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-    val_loss, val_accuracy = loss_and_accuracy(probe.logits(val_features), batches.targets[batches.val_indices])
     seconds = time.monotonic() - started
     record = EpochRecord(
         epoch=0,
@@ -53,7 +78,34 @@ def start_head(model: Model, batches: ActivationBatches, class_weights: torch.Te
         seconds=seconds,
         pictures_per_second=len(train) / max(seconds, 1e-9),
     )
-    return batches.ranks.from_first(record)
+    return Start(batches.ranks.from_first(record), judged)
+
+
+def make_fit(model: Model, class_weights: torch.Tensor | None, pictures: int) -> Fit:
+    """Fits a probe as it suits the number of training pictures."""
+    weights = None if class_weights is None else class_weights.cpu().numpy()
+    fit = partial(fit_probe, class_weights=weights, depths=model.depths)
+    return partial(fit, decay=FEW_DECAY, last_share=FEW_LAST_SHARE) if pictures <= FEW_PICTURES else fit
+
+
+def _features_of_both(
+    model: Model, batches: ActivationBatches, train: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The features of training and of validation pictures."""
+    body = body_engine(model, batches)
+    with phase("features", len(batches.ranks.share(np.union1d(train, batches.val_indices)))) as advance:
+        features = features_of(body, batches, train, advance)
+        return features, features_of(body, batches, batches.val_indices, advance)
+
+
+def _views_of(
+    model: Model, batches: ActivationBatches, indices: NDArray[np.int64], *, mirrors: bool
+) -> list[NDArray[np.float32]]:
+    """The features of pictures as they are and, if it mirrors them, of the mirrored ones."""
+    body = body_engine(model, batches)
+    kinds = (False, True) if mirrors else (False,)
+    with phase("features", len(kinds) * len(batches.ranks.share(indices))) as advance:
+        return [features_of(body, batches, indices, advance, mirrored=mirrored) for mirrored in kinds]
 
 
 def some_training_pictures(batches: ActivationBatches, most: int) -> NDArray[np.int64]:
@@ -71,19 +123,36 @@ def body_engine(model: Model, batches: ActivationBatches) -> Engine:
 
 
 def features_of(
-    body: Engine, batches: ActivationBatches, indices: NDArray[np.int64], advance: Advance
+    body: Engine,
+    batches: ActivationBatches,
+    indices: NDArray[np.int64],
+    advance: Advance,
+    *,
+    mirrored: bool = False,
 ) -> NDArray[np.float32]:
-    """Pooled features of pictures as they are, (N, features), from their activations by the body.
+    """Pooled features of pictures as they are, or mirrored, (N, features), from their activations by the body.
 
     Each rank computes those of its own pictures, and gets all of them.
     """
     own = batches.ranks.share(indices)
-    found: NDArray[np.float32] | None = None
+    read = _read_mirrored if mirrored else _read
+    found: torch.Tensor | None = None
     for start in range(0, max(len(own), 1), _BATCH):
-        rows = body(batches.activations.read(own[start : start + _BATCH], 0)).float().cpu().numpy()
+        rows = body(read(batches.activations, own[start : start + _BATCH])).float()
         if found is None:
-            found = np.empty((len(own), rows.shape[1]), dtype=np.float32)
+            found = rows.new_empty(len(own), rows.shape[1])
         found[start : start + len(rows)] = rows
         advance(len(rows))
     assert found is not None
-    return batches.ranks.join_rows(indices, found)
+    return batches.ranks.join_rows(indices, found.cpu().numpy())
+
+
+def _read(activations: Activations, indices: NDArray[np.int64]) -> torch.Tensor:
+    return activations.read(indices, 0)
+
+
+def _read_mirrored(activations: Activations, indices: NDArray[np.int64]) -> torch.Tensor:
+    """Activations of the mirrored pictures, which are not kept: they are few."""
+    if not len(indices):
+        return activations.read(indices, 0)
+    return activations.through_trunk(activations.views(indices, 0).flip(-1))

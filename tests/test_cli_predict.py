@@ -119,6 +119,7 @@ def test_only_the_same_prediction_goes_on(cli: Cli, finished: Path, listed: byte
     for arguments, stdin, code, message in (
         ([other, "-"], listed, 2, "has rows of another classifier: give the same again, or remove "),
         ([finished / RUN, "-", "--top-k", 2], listed, 2, "has rows of another --top-k: "),
+        ([finished / RUN, "-", "--tta", "flip"], listed, 2, "has rows of another --tta: "),
         ([finished / RUN, photos], b"", 2, "has rows of other names of pictures: "),
         ([finished / RUN, "-"], listed.replace(b"gone", b"lost"), 3, f"gone.jpg and is {finished / 'lost.jpg'} now; "),
     ):

@@ -114,6 +114,16 @@ def test_arrays_are_learned(fitted: FrostlineClassifier) -> None:
     assert not hasattr(fitted, "run_folder_")
 
 
+def test_flips_are_averaged_where_that_is_asked_for(fitted: FrostlineClassifier) -> None:
+    pictures, _ = make_pictures(seed=1)
+    plain, mirrored = fitted.predict_proba(pictures), fitted.predict_proba(pictures[:, :, ::-1].copy())
+    fitted.set_params(tta="flip")
+    try:
+        np.testing.assert_allclose(fitted.predict_proba(pictures), (plain + mirrored) / 2, rtol=1e-6)
+    finally:
+        fitted.set_params(tta=None)
+
+
 @pytest.mark.parametrize("form", [list, lambda paths: np.array(paths, dtype=str)], ids=["list", "array"])
 def test_paths_give_what_arrays_do(
     form: Callable[[list[Path]], Any], fitted: FrostlineClassifier, tmp_path: Path

@@ -20,6 +20,15 @@ Command = Callable[..., Any]
 COLUMNS = ("path_column", "label_column", "split_column", "group_column", "time_column")
 """Options that name the columns of a table of pictures."""
 
+TTA = click.option(
+    "--tta",
+    type=click.Choice(["none", "flip"]),
+    default="none",
+    show_default=True,
+    help="Test-time augmentation: flip answers each picture together with its mirror image, in twice the time.",
+)
+"""The option of commands that use a classifier."""
+
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 

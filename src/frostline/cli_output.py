@@ -32,6 +32,9 @@ def print_run(run: "Run", *, as_json: bool) -> None:
     print_metrics(run.metrics, _figures_of(run))
     if run.figures.test is not None:
         print(f"{'val accuracy':<18}{run.figures.val.accuracy:.4f}  ({run.figures.val.pictures:,} pictures)")
+    if run.figures.flip_tta is not None:
+        flips = run.figures.flip_tta[run.figures.figures_of]
+        print(f"{'with flips':<18}{flips.accuracy:.4f}  (averaged with mirror images: predict --tta flip)")
     for name, value in _trust(run.figures):
         print(f"{name:<18}{value}")
     print(f"{'report':<18}{run.folder / 'report.html'}")
@@ -59,6 +62,8 @@ def _trust(figures: "RunFigures") -> Iterator[tuple[str, str]]:
 
 def _figures_of(run: "Run") -> str:
     pictures = counted(run.metrics)
+    if run.figures.test is None and run.figures.val_folds is not None:
+        return f"{pictures}, each judged by a head that has not seen it: there is no test split"
     if run.figures.test is None:
         return f"{pictures}, on which the epoch was chosen: there is no test split"
     kept = (

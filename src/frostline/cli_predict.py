@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from frostline.cli_options import COLUMNS, FILE, PATH, config_options, new_file
+from frostline.cli_options import COLUMNS, FILE, PATH, TTA, config_options, new_file
 from frostline.cli_output import counted, print_json, print_metrics
+from frostline.config import TestTimeAugmentation
 from frostline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ TABLE_BATCH = 128
 @click.argument("source")
 @config_options("data_dir", *COLUMNS)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only the pictures of this split of SOURCE.")
+@TTA
 @click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Save the predictions to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(
@@ -34,6 +36,7 @@ def evaluate(
     source: str,
     data_dir: Path | None,
     split: "SplitName | None",
+    tta: TestTimeAugmentation,
     csv_file: Path | None,
     as_json: bool,
     **columns: str | None,
@@ -47,7 +50,9 @@ def evaluate(
     from frostline.model.evaluation import evaluate_source
 
     named = Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
-    metrics = evaluate_source(classifier, source, data_dir=data_dir, columns=named, split=split, csv_file=csv_file)
+    metrics = evaluate_source(
+        classifier, source, data_dir=data_dir, columns=named, split=split, tta=tta, csv_file=csv_file
+    )
     if as_json:
         print_json(metrics.to_dict())
     else:
@@ -60,6 +65,7 @@ def evaluate(
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each picture."
 )
+@TTA
 @click.option("--csv", "csv_file", type=FILE, callback=new_file, help="Write a table to this file.")
 @click.option("--continue", "go_on", is_flag=True, help="Go on with a --csv or an --output that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -75,6 +81,7 @@ def predict(
     classifier: Path,
     pictures: Sequence[str],
     top_k: int,
+    tta: TestTimeAugmentation,
     csv_file: Path | None,
     go_on: bool,
     as_json: bool,
@@ -101,7 +108,7 @@ def predict(
     if engine == "ray":
         if output is None or csv_file is not None or as_json:
             raise ConfigError("--engine ray writes parquet files: give --output FOLDER, without --csv and --json")
-        _fail_for_unreadable(_predict_on_ray(classifier, pictures, top_k, output, go_on, ray_address, path_column))
+        _fail_for_unreadable(_predict_on_ray(classifier, pictures, top_k, tta, output, go_on, ray_address, path_column))
         return
     for flag, value in (("--output", output), ("--ray-address", ray_address), ("--path-column", path_column)):
         if value is not None:
@@ -113,10 +120,10 @@ def predict(
     from frostline.results.answers import write_json, write_text
 
     inputs = _inputs(pictures)
-    loaded = ImageClassifier.load(classifier)
+    loaded = ImageClassifier.load(classifier).with_tta(tta)
     classes = min(top_k, len(loaded.class_names))
     if csv_file is not None:
-        origin = Origin(digest_classifier(classifier), classes, tuple(pictures))
+        origin = Origin(digest_classifier(classifier), classes, tta, tuple(pictures))
         answer_each = partial(_answers, loaded, classes, batch_size=TABLE_BATCH)
         errors = save_answers(csv_file, origin, inputs, answer_each, go_on=go_on)
     else:
@@ -176,6 +183,7 @@ def _predict_on_ray(
     classifier: Path,
     names: Sequence[str],
     top_k: int,
+    tta: TestTimeAugmentation,
     folder: Path,
     go_on: bool,
     address: str | None,
@@ -189,7 +197,7 @@ def _predict_on_ray(
     import_ray()
     classes = min(top_k, len(ImageClassifier.load(classifier).class_names))
     pictures = list_pictures(names, _listed(names), path_column)
-    return predict_on_ray(classifier, pictures, folder, classes, go_on=go_on, address=address)
+    return predict_on_ray(classifier, pictures, folder, classes, tta=tta, go_on=go_on, address=address)
 
 
 def _answers(

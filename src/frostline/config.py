@@ -15,6 +15,9 @@ from frostline.errors import ConfigError
 from frostline.files import atomic_write
 from frostline.recipes import RECIPES
 
+TestTimeAugmentation = Literal["none", "flip"]
+"""Whether pictures are answered together with their mirror images."""
+
 
 def default_text(default: Any) -> str:
     """An option's default as a user would write it."""
@@ -93,7 +96,8 @@ class TrainConfig(BaseModel):
     trainable_layers: Annotated[int, Field(ge=0)] | Literal["all"] | None = _option(
         None,
         "Model",
-        "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning; else 43% of them.",
+        "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning; else 43% of them, "
+        "and 0 where pictures are few (see epochs).",
     )
     batch_norm: Literal["adapt", "freeze"] = _option(
         "freeze", "Model", "What batch norm above the frost line does: adapt to the pictures, or stay frozen."
@@ -115,6 +119,14 @@ class TrainConfig(BaseModel):
         None, "Model", "Side of the network's input in pixels; else from the backbone and the pictures.", ge=16, le=2048
     )
 
+    start_size: int | None = _option(
+        None,
+        "Model",
+        "Side of the input in the first epoch, which grows to size over 60% of the epochs; else size throughout.",
+        ge=16,
+        le=2048,
+    )
+
     augment: Literal["none", "light", "medium", "strong"] = _option(
         "light", "Augmentation", "How much the pictures are varied; the flags below change single amounts."
     )
@@ -123,6 +135,9 @@ class TrainConfig(BaseModel):
     shear: float | None = _option(None, "Augmentation", "Largest shear, in degrees.", ge=0, le=60)
     zoom: float | None = _option(None, "Augmentation", "Largest zoom in or out, as a fraction.", ge=0, lt=1)
     horizontal_flip: bool | None = _option(None, "Augmentation", "Mirror every second picture.")
+    trivial_augment: bool | None = _option(
+        None, "Augmentation", "One operation of TrivialAugment on each view too (Müller and Hutter 2021)."
+    )
     random_erasing: float | None = _option(
         None, "Augmentation", "Probability of erasing a rectangle (Zhong et al. 2017).", ge=0, le=1
     )
@@ -139,7 +154,8 @@ class TrainConfig(BaseModel):
     epochs: int | None = _option(
         None,
         "Training",
-        "How often the training pictures are seen, 0 for the linear probe alone; else 5 to 12, by their number.",
+        "How often the training pictures are seen, 0 for the linear probe alone; else 5 to 12, by their number, and 0 "
+        "where training and validation pictures are 1,000 at most.",
         ge=0,
     )
     batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
@@ -164,6 +180,13 @@ class TrainConfig(BaseModel):
     )
     label_smoothing: float = _option(0.1, "Training", "Label smoothing.", ge=0, lt=1)
     clip_norm: float = _option(1.0, "Training", "Largest norm of the gradient; 0 sets no limit.", ge=0)
+    ema_decay: float = _option(
+        0.0,
+        "Training",
+        "Decay of a moving average of the weights, such as 0.999, which is measured and kept instead; 0 is off.",
+        ge=0,
+        lt=1,
+    )
     class_weights: Literal["none", "balanced"] = _option(
         "none", "Training", "Weigh each class's loss by the inverse of its frequency."
     )
@@ -189,6 +212,13 @@ class TrainConfig(BaseModel):
         "passes.",
         gt=0,
         le=1,
+    )
+
+    tta: TestTimeAugmentation = _option(
+        "none",
+        "Answers",
+        "Test-time augmentation to measure too: flip averages each answer with that of the mirror image. Its figures "
+        "are given apart; frostline predict --tta flip answers so.",
     )
 
     device: Literal["auto", "cpu", "cuda", "mps"] = _option("auto", "Machine", "Where to compute.")

@@ -149,7 +149,8 @@ class FrostlineClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "classifier_")
         given = self._read(X, training=False)
         rows = []
-        for prediction in self.classifier_.predict_each(given, expected=len(given)):
+        classifier = self.classifier_.with_tta(self.tta or "none")
+        for prediction in classifier.predict_each(given, expected=len(given)):
             if isinstance(prediction, UnreadablePictureError):
                 raise prediction
             rows.append(prediction.probabilities)

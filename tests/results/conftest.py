@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from frostline.config import TrainConfig
 from frostline.data.dataset import SplitName
 from frostline.results.calibration import Scaling, measure_answered, measure_calibration
-from frostline.results.figures import Baseline, RunFigures, SplitTrust, TrustFigures
+from frostline.results.figures import Accuracy, RunFigures, SplitTrust, TrustFigures
 from frostline.results.history import EpochRecord, save_history
 from frostline.results.metrics import compute_metrics
 from frostline.results.predictions import Predictions, save_predictions
@@ -68,8 +68,9 @@ def make_figures() -> Callable[..., RunFigures]:
             "test": None if test is None else compute_metrics(test, "test"),
             "class_names": val.class_names,
             "train_counts": tuple(100 + index for index in range(len(val.class_names))),
-            "majority": Baseline(0.25, 0.2, 0.3),
-            "probe": Baseline(0.375, 0.3, 0.45),
+            "majority": Accuracy(0.25, 0.2, 0.3),
+            "probe": Accuracy(0.375, 0.3, 0.45),
+            "flip_tta": None,
             "trust": TrustFigures(Scaling(1.25, 0.5, 2.0), 0.6, 0.1875, splits),
             "best_epoch": 2,
             "epochs": 3,

@@ -13,7 +13,7 @@ from frostline.errors import ConfigError, DataError
 from frostline.results.answer_table import PIECE, Origin, save_answers
 from frostline.results.answers import Answer
 
-ORIGIN = Origin("abc", 2, ("new",))
+ORIGIN = Origin("abc", 2, "none", ("new",))
 PATHS = [Path(f"new/{number}, größer.jpg") for number in range(3 * PIECE + 20)]
 
 
@@ -147,6 +147,7 @@ def test_stopped_rows_are_not_overwritten(tmp_path: Path) -> None:
     [
         (replace(ORIGIN, classifier="xyz"), "has rows of another classifier: give the same again, or remove"),
         (replace(ORIGIN, classes=1), "has rows of another --top-k: give"),
+        (replace(ORIGIN, tta="flip"), "has rows of another --tta: give"),
         (replace(ORIGIN, inputs=("old",)), "has rows of other names of pictures: give"),
     ],
 )

@@ -3,6 +3,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,15 +31,27 @@ def test_nothing_is_changed_without_amounts() -> None:
     assert torch.equal(view_matrices(Augmentation(), indices, 3, 0), identity)
 
 
-def test_a_view_follows_from_seed_epoch_and_picture_alone() -> None:
+@pytest.mark.parametrize("trivial_augment", [False, True])
+def test_a_view_follows_from_seed_epoch_and_picture_alone(trivial_augment: bool) -> None:
     buffer, sides, indices = batch()
-    augmenter = Augmenter(PREPROCESS, PRESETS["strong"], 7)
+    augmenter = Augmenter(PREPROCESS, replace(PRESETS["strong"], trivial_augment=trivial_augment), 7)
     views = augmenter(buffer, sides, indices, 2)
     assert torch.equal(views, augmenter(buffer, sides, indices, 2))
     order = torch.tensor([5, 0, 3])
     assert torch.equal(views[order], augmenter(buffer[order], sides[order], indices[order.numpy()], 2))
     for other in (augmenter(buffer, sides, indices, 3), replace(augmenter, seed=8)(buffer, sides, indices, 2)):
         assert not any(torch.equal(one, two) for one, two in zip(views, other, strict=True))
+
+
+def test_trivial_augment_leaves_the_other_draws_as_they_are() -> None:
+    buffer, sides, indices = batch(64)
+    light = Augmenter(PREPROCESS, PRESETS["light"], 7)
+    plain, varied = (
+        augmenter(buffer, sides, indices, 2)
+        for augmenter in (light, replace(light, augmentation=replace(PRESETS["light"], trivial_augment=True)))
+    )
+    same = sum(torch.allclose(one, two, atol=1e-5) for one, two in zip(plain, varied, strict=True))
+    assert 0 < same < 32, "one view in fourteen keeps its picture, and some strengths do nothing"
 
 
 def test_pictures_vary_independently() -> None:

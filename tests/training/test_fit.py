@@ -31,6 +31,7 @@ STAGE = Stage(
     warmup_epochs=1.0,
     label_smoothing=0.0,
     clip_norm=0.0,
+    ema_decay=0.0,
     class_weights=None,
     patience=None,
     seed=0,
@@ -212,13 +213,19 @@ def fit_in_two(stage: Stage, stop_after: int, folder: Path) -> tuple[Tail, Fitte
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 @pytest.mark.parametrize(
-    ("optimizer", "schedule"),
-    [("adam", "constant"), ("adamw", "cosine"), ("sgd", "one-cycle"), ("sgd", "plateau"), ("adam", "plateau")],
+    ("optimizer", "schedule", "ema_decay"),
+    [
+        ("adam", "constant", 0.0),
+        ("adamw", "cosine", 0.9),
+        ("sgd", "one-cycle", 0.0),
+        ("sgd", "plateau", 0.9),
+        ("adam", "plateau", 0.0),
+    ],
 )
 def test_a_resumed_training_equals_one_that_never_stopped(
-    optimizer: OptimiserName, schedule: Schedule, stop_after: int, tmp_path: Path
+    optimizer: OptimiserName, schedule: Schedule, ema_decay: float, stop_after: int, tmp_path: Path
 ) -> None:
-    stage = replace(STAGE, optimizer=optimizer, schedule=schedule, epochs=7, learning_rate=0.3)
+    stage = replace(STAGE, optimizer=optimizer, schedule=schedule, ema_decay=ema_decay, epochs=7, learning_rate=0.3)
     whole = make_tail()
     expected = fit(whole, Blobs(), stage, Checkpoints(tmp_path / "whole"), ignore)
     tail, fitted = fit_in_two(stage, stop_after, tmp_path / "parts")
@@ -258,6 +265,26 @@ def test_clipping_bounds_the_step(checkpoints: Checkpoints) -> None:
     fit(tail, Blobs(steps_per_epoch=1), stage, checkpoints, ignore)
     moved = torch.cat([(new - old).flatten() for new, old in zip(tail.parameters(), before, strict=True)])
     assert 0 < moved.norm().item() <= 1e-3 * 1.001
+
+
+def test_the_average_of_all_steps_is_measured_and_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    tail, plain, steps = make_tail(), make_tail(), 6
+    stage = replace(STAGE, epochs=1)
+    after_step: list[dict[str, Tensor]] = []
+    watched = Blobs(before=lambda _, step: after_step.append(state(plain)) if step else None)
+    without = fit(plain, watched, stage, Checkpoints(tmp_path / "plain"), ignore)
+    fitted = fit(tail, Blobs(), replace(stage, ema_decay=0.3), checkpoints, ignore)
+    after_step.append(state(plain))
+    expected = after_step[0]
+    for count, weights in enumerate(after_step[1:], start=1):
+        decay = min(0.3, (1 + count) / (10 + count))
+        expected = {name: decay * expected[name] + (1 - decay) * weights[name] for name in weights}
+    assert len(after_step) == steps
+    for name, value in tail.named_parameters():
+        torch.testing.assert_close(value, expected[name])
+    assert all(torch.equal(value, after_step[-1][name]) for name, value in tail.named_buffers())
+    assert fitted.history[0].train_loss == without.history[0].train_loss, "averaging changes no step"
+    assert fitted.history[0].val_loss != without.history[0].val_loss
 
 
 def test_class_weights_weigh_the_loss(checkpoints: Checkpoints, tmp_path: Path) -> None:

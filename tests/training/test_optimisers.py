@@ -143,3 +143,28 @@ def test_plateau_is_torchs() -> None:
 def test_factor_is_positive_and_at_most_one(schedule: Schedule, total: int, warmup: int) -> None:
     for step in range(total):
         assert 0 < factor(schedule, step, total, warmup) <= 1
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_state_that_is_loaded_lies_in_memory_as_its_parameter_does(name: OptimiserName) -> None:
+    def make() -> tuple[nn.Parameter, torch.optim.Optimizer]:
+        weight = nn.Parameter(torch.ones(4, 3, 2, 2).contiguous(memory_format=torch.channels_last))
+        return weight, make_optimiser(name, [{"params": [weight], "lr_scale": 1.0, "weight_decay": 0.0}], 0.1)
+
+    def step(weight: nn.Parameter, optimizer: torch.optim.Optimizer) -> None:
+        weight.grad = torch.arange(48.0).view(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+        optimizer.step()
+
+    weight, optimizer = make()
+    step(weight, optimizer)
+    saved = optimizer.state_dict()
+    kept = {key: value for key, value in saved["state"][0].items() if value is not None}
+    state = {key: value.clone(memory_format=torch.contiguous_format) for key, value in kept.items()}
+    other, resumed = make()
+    with torch.no_grad():
+        other.copy_(weight)
+    resumed.load_state_dict({"state": {0: state}, "param_groups": saved["param_groups"]})
+    assert all(value.stride() == other.stride() for value in resumed.state[other].values() if value.ndim == 4)
+    step(weight, optimizer)
+    step(other, resumed)
+    assert torch.equal(weight, other)

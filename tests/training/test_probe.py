@@ -58,6 +58,16 @@ def test_each_depth_has_a_scale_of_its_own() -> None:
     assert np.abs(of_one.logits(features * by_depth) - probe.logits(features)).max() > 0.5
 
 
+def test_the_last_depth_has_the_share_that_it_is_given() -> None:
+    """A share of one leaves the others out; the depths' own shares leave the probe as it is."""
+    features, targets = clusters(5)
+    plain, own, last = (
+        fit_probe(features.copy(), targets, depths=(8, 4), last_share=share) for share in (None, 1 / 3, 1.0)
+    )
+    assert np.abs(last.weight[:, :8]).max() < 1e-6 < np.abs(last.weight[:, 8:]).min()
+    assert np.abs(own.logits(features) - plain.logits(features)).max() < np.abs(last.logits(features)).max() / 10
+
+
 def test_a_feature_that_is_hardly_ever_active_hardly_counts() -> None:
     """Divided by its own deviation, it would tell one picture by heart."""
     features, targets = clusters(2, 40)

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.config import TestTimeAugmentation
 from frostline.data.dataset import Dataset, Picture
 from frostline.data.decode import UnreadablePictureError, decode_picture, list_unreadable
 from frostline.data.machine import usable_cores
@@ -62,6 +63,12 @@ class ImageClassifier(ABC):
         from frostline.model.network_classifier import NetworkClassifier
 
         return NetworkClassifier.load(path)
+
+    def with_tta(self, tta: TestTimeAugmentation) -> "ImageClassifier":
+        """The classifier with test-time augmentation: `flip` answers each picture together with its mirror image."""
+        from frostline.model.flip import FlipAveraged
+
+        return FlipAveraged(self) if tta == "flip" else self
 
     @property
     @abstractmethod

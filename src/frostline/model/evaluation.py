@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from frostline.config import TestTimeAugmentation
 from frostline.data.dataset import SplitName
 from frostline.data.sources import load_dataset
 from frostline.data.tables import Columns
@@ -20,15 +21,17 @@ def evaluate_source(
     data_dir: Path | None = None,
     columns: Columns | None = None,
     split: SplitName | None = None,
+    tta: TestTimeAugmentation = "none",
     csv_file: Path | None = None,
 ) -> Metrics:
     """Measure a classifier on one split of a source: the one named, else the test split, else all pictures.
 
-    Classes are matched by name. `columns` are the user's names for the columns of a table. Raises `ModelError` where
+    Classes are matched by name. `columns` are the user's names for the columns of a table, `tta` is as in
+    `ImageClassifier.with_tta`. Raises `ModelError` where
     there is no classifier, `DataError` where a picture cannot be read, a class is unknown to the classifier, or the
     source has no such split.
     """
-    loaded = ImageClassifier.load(classifier)
+    loaded = ImageClassifier.load(classifier).with_tta(tta)
     dataset = load_dataset(source, data_dir=data_dir, columns=columns)
     brought = {sample.split for sample in dataset.samples}
     chosen = split or ("test" if "test" in brought else None)

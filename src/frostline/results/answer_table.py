@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
+from frostline.config import TestTimeAugmentation
 from frostline.errors import ConfigError, DataError
 from frostline.files import atomic_write, claimed
 from frostline.progress import phase, say
@@ -35,11 +36,18 @@ class Origin:
     """A digest of its files."""
     classes: int
     """Classes that are given for each picture."""
+    tta: TestTimeAugmentation
+    """Test-time augmentation; see `ImageClassifier.with_tta`."""
     inputs: tuple[str, ...]
     """What the user named."""
 
 
-_ORIGIN_NAMES = {"classifier": "another classifier", "classes": "another --top-k", "inputs": "other names of pictures"}
+_ORIGIN_NAMES = {
+    "classifier": "another classifier",
+    "classes": "another --top-k",
+    "tta": "another --tta",
+    "inputs": "other names of pictures",
+}
 
 
 def save_answers(
@@ -157,7 +165,7 @@ class _Table:
         """Raise `ConfigError` where the rows depend on something else."""
         try:
             about = json.loads(self._about.read_text(encoding="utf-8"))
-            before = Origin(about["classifier"], about["classes"], tuple(about["inputs"]))
+            before = Origin(**{**about, "inputs": tuple(about["inputs"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"cannot read {self._about}, which says what the rows depend on: {self._anew}") from error
         for name, what in _ORIGIN_NAMES.items():

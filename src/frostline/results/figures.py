@@ -17,8 +17,8 @@ from frostline.results.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """What comes at no effort, on the pictures that the run's figures are of."""
+class Accuracy:
+    """An accuracy with how sure it is."""
 
     accuracy: float
     accuracy_low: float
@@ -63,10 +63,12 @@ class RunFigures:
     class_names: tuple[str, ...]
     train_counts: tuple[int, ...]
     """Training pictures of each class."""
-    majority: Baseline
+    majority: Accuracy
     """Answering the largest training class always."""
-    probe: Baseline | None
+    probe: Accuracy | None
     """The linear probe of the pretrained features; None where it is the classifier itself."""
+    flip_tta: Mapping[SplitName, Accuracy] | None
+    """With each answer averaged with that of the mirror image; None where that was not wanted."""
     trust: TrustFigures
     best_epoch: int
     epochs: int
@@ -80,6 +82,9 @@ class RunFigures:
     """By phase."""
     planned_seconds: Mapping[str, float] | None
     int8_trunk: Mapping[str, Any] | None
+    val_folds: int | None = None
+    """Where the head learnt from the validation pictures too: so many parts of the pictures were each judged by a head
+    of the other parts, and the figures of `val` are of these answers. Else None."""
 
     @property
     def headline(self) -> Metrics:

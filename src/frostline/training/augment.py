@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.model.preprocessing import Preprocessing
-from frostline.model.resampling import make_pixels
+from frostline.model.resampling import make_pixels, normalise, resample
+from frostline.model.transfer import to_device
 from frostline.training.mixing import Mixing, draw_mixing
+from frostline.training.trivial import Operations
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +33,8 @@ class Augmentation:
     """The extent that is seen along each axis is drawn from 1 - zoom to 1 + zoom."""
     horizontal_flip: bool = False
     """Mirror every second view, at random."""
+    trivial_augment: bool = False
+    """Put each view through one more operation of its own; see `training.trivial`."""
     random_erasing: float = 0.0
     """Probability that a rectangle of a view is erased."""
     mixup: float = 0.0
@@ -46,7 +50,7 @@ class Augmentation:
     @property
     def varies(self) -> bool:
         """Whether a picture's views differ."""
-        return self.moves or self.random_erasing > 0
+        return self.moves or self.trivial_augment or self.random_erasing > 0
 
     @property
     def mixes(self) -> bool:
@@ -79,8 +83,14 @@ class Augmenter:
         if view == 0:
             return make_pixels(self.preprocessing, pictures, sides)
         draws = _uniforms(self.seed, view, indices)
-        matrices = _matrices(self.augmentation, draws) if self.augmentation.moves else None
-        views = make_pixels(self.preprocessing, pictures, sides, matrices)
+        if self.augmentation.trivial_augment:
+            operations = Operations.of(_uniforms(self.seed, view, indices, _OF_OPERATIONS)[:, :3])
+            moved = _matrices(self.augmentation, draws) @ operations.matrices()
+            resampled = resample(self.preprocessing, pictures, sides, moved)
+            views = normalise(self.preprocessing, operations.recolour(resampled))
+        else:
+            matrices = _matrices(self.augmentation, draws) if self.augmentation.moves else None
+            views = make_pixels(self.preprocessing, pictures, sides, matrices)
         return _erase(views, self.augmentation.random_erasing, draws) if self.augmentation.random_erasing else views
 
     def describe(self, view: int, indices: NDArray[np.int64]) -> dict[str, Any]:
@@ -119,11 +129,16 @@ _BLOCKS = _DRAWS // 4
 """Steps of Philox's counter for one view: each yields four numbers."""
 
 
-def _uniforms(seed: int, view: int, indices: NDArray[np.int64]) -> Floats:
+_OF_OPERATIONS = 2
+"""The part of Philox's counter from which the operations of TrivialAugment are drawn; that of mixing is 1."""
+
+
+def _uniforms(seed: int, view: int, indices: NDArray[np.int64], part: int = 0) -> Floats:
     """Rows `indices` of the view's table of uniform numbers, (N, 12), without drawing the rest of the table."""
     bits = np.random.Philox(key=_key(seed, view))
     generator = np.random.Generator(bits)
     state = bits.state
+    state["state"]["counter"][2] = part
     draws = np.empty((len(indices), _DRAWS))
     for row, index in enumerate(indices.tolist()):
         state["state"]["counter"][0] = _BLOCKS * index
@@ -158,7 +173,7 @@ def _stack(rows: list[list[Floats]]) -> Floats:
 
 def _erase(views: Tensor, probability: float, draws: Floats) -> Tensor:
     """See `erase`. Views that are erased are changed in a copy of the batch."""
-    gate, area, aspect, top, left = torch.from_numpy(draws[:, 7:12].T).to(views.device, torch.float32)
+    gate, area, aspect, top, left = to_device(torch.from_numpy(draws[:, 7:12].T.astype(np.float32)), views.device)
     height, width = views.shape[2:]
     area = 0.02 + (0.33 - 0.02) * area
     log_limit = float(np.log(1 / 0.3))

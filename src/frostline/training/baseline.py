@@ -14,10 +14,9 @@ from frostline.model.network_classifier import NetworkClassifier
 from frostline.progress import phase
 from frostline.results.predictions import Predictions
 from frostline.training.batches import ActivationBatches
-from frostline.training.probe import fit_probe
 from frostline.training.scoring import score_together
 from frostline.training.setup import Model
-from frostline.training.start import body_engine, features_of, some_training_pictures
+from frostline.training.start import body_engine, features_of, make_fit, some_training_pictures
 
 BASELINE_PICTURES = 10_000
 """Training pictures that the probe is fitted on at most where it is nothing but the baseline."""
@@ -40,7 +39,7 @@ def _probe_classifier(model: Model, batches: ActivationBatches) -> NetworkClassi
     train = some_training_pictures(batches, BASELINE_PICTURES)
     with phase("probe", len(batches.ranks.share(train))) as advance:
         features = features_of(body_engine(model, batches), batches, train, advance)
-    probe = fit_probe(features, batches.targets[train], depths=model.depths)
+    probe = make_fit(model, None, len(train))(features, batches.targets[train])
     of = model.classifier
     head = make_head(features.shape[1], len(of.class_names), width=0, dropout=0.0)
     set_linear(head, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from frostline.errors import DataError
 from frostline.files import atomic_write
 from frostline.results.history import EpochRecord, best_of
+from frostline.training.averaging import WeightAverage
 
 _LAST = "last.safetensors"
 
@@ -23,21 +24,29 @@ _LAST = "last.safetensors"
 class Checkpoints:
     """The checkpoint folder of a run.
 
-    `last.safetensors` holds the tail, the optimiser and the history after the last whole epoch;
-    `best-<epoch>.safetensors` the tail after the best one. Learning rate, shuffling, views and dropout follow from
-    seed, epoch and history, so no random state needs to be kept.
+    `last.safetensors` holds the tail, the optimiser, the average of the weights and the history after the last whole
+    epoch; `best-<epoch>.safetensors` the tail, or its average, after the best one. Learning rate, shuffling, views and
+    dropout follow from seed, epoch and history, so no random state needs to be kept.
     """
 
     folder: Path
 
-    def save(self, tail: nn.Module, optimizer: Optimizer, history: Sequence[EpochRecord]) -> None:
-        """Keep the state after an epoch; the best tail too, when that epoch is the best one."""
+    def save(
+        self,
+        tail: nn.Module,
+        optimizer: Optimizer,
+        history: Sequence[EpochRecord],
+        average: WeightAverage | None = None,
+    ) -> None:
+        """Keep the state after an epoch; the best tail too, or its average, when that epoch is the best one."""
         self.folder.mkdir(exist_ok=True)
         weights = _on_cpu(tail.state_dict())
         best = self._best(history)
         if history[-1] == best_of(history):
-            self._write(best, weights, {})
+            self._write(best, weights if average is None else _on_cpu(average.module.state_dict()), {})
         tensors = {f"tail.{name}": value for name, value in weights.items()}
+        if average is not None:
+            tensors |= {f"average.{name}": value for name, value in _on_cpu(average.state_dict()).items()}
         state = optimizer.state_dict()["state"]
         for index, values in state.items():
             tensors.update({f"optimizer.{index}.{name}": value for name, value in _on_cpu(values).items()})
@@ -47,20 +56,20 @@ class Checkpoints:
             if path != best:
                 path.unlink()
 
-    def restore(self, tail: nn.Module, optimizer: Optimizer) -> list[EpochRecord]:
-        """Load the last state into tail and optimiser; returns the history, which is empty where none is kept."""
+    def restore(self, tail: nn.Module, optimizer: Optimizer, average: WeightAverage | None = None) -> list[EpochRecord]:
+        """Load the last state into tail, optimiser and average; returns the history, empty where none is kept."""
         path = self.folder / _LAST
         if not path.exists():
             return []
         tensors, meta = _read(path)
         history = _history(path, meta)
-        weights = {name.removeprefix("tail."): t for name, t in tensors.items() if name.startswith("tail.")}
-        _load(tail, weights, path)
+        _load(tail, _part(tensors, "tail."), path)
+        if average is not None:
+            _load(average, _part(tensors, "average."), path)
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".", 2)
-                state.setdefault(int(index), {})[key] = value
+        for name, value in _part(tensors, "optimizer.").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         return history
 
@@ -87,9 +96,13 @@ def _on_cpu(tensors: dict[str, Any]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items() if value is not None}
 
 
-def _load(tail: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _load(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     try:
-        tail.load_state_dict(weights)
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise _unusable(path, "it belongs to another network") from error
 

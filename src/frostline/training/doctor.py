@@ -125,9 +125,8 @@ def compute_features(
     """
     model = build_model(dataset, backbone, config)
     nothing = indices[:0]
-    batches = keep_activations(
-        model, make_batches(model, dataset, pixels, Splits(indices, nothing, nothing), config), config
-    )
+    batches = make_batches(model, dataset, pixels, Splits(indices, nothing, nothing), config)
+    batches = keep_activations(model, batches, config, range(0), probe=True)
     shape = tuple(batches.activations.read(indices[:1], 0).shape[1:])
     body = make_engine(model.frozen.body, shape, model.device)
     with phase("features", len(indices)) as advance:

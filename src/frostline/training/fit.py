@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from frostline.errors import FrostlineError
 from frostline.progress import Advance, phase
 from frostline.results.history import EpochRecord, best_of
+from frostline.training.averaging import WeightAverage
 from frostline.training.batches import Batch, Batches
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.distributed import Ranks
@@ -43,6 +44,8 @@ class Stage:
     label_smoothing: float
     clip_norm: float
     """Largest norm of the gradient; 0 for no limit."""
+    ema_decay: float
+    """Decay of the moving average of the weights, which is measured and kept; 0 for none."""
     class_weights: Tensor | None
     """Weight of each class's loss, float32 (classes,)."""
     patience: int | None
@@ -91,13 +94,14 @@ def fit(
         stage.learning_rate,
         stage.momentum,
     )
-    history = checkpoints.restore(tail, optimizer)
-    network = batches.ranks.parallel(tail)
+    average = WeightAverage(tail, stage.ema_decay) if stage.ema_decay else None
+    history = checkpoints.restore(tail, optimizer, average)
+    learner = _Learner(tail, batches.ranks.parallel(tail), optimizer, average)
     interrupted = False
 
     def keep(record: EpochRecord) -> None:
         history.append(record)
-        checkpoints.save(tail, optimizer, history)
+        checkpoints.save(tail, optimizer, history, average)
         on_epoch(record)
 
     try:
@@ -108,14 +112,31 @@ def fit(
             and not _is_stale(history, stage.patience)
             and _is_in_time(history, deadline)
         ):
-            keep(_run_epoch(network, batches, stage, optimizer, history))
+            keep(_run_epoch(learner, batches, stage, history))
     except KeyboardInterrupt:
-        history = checkpoints.restore(tail, optimizer)
+        history = checkpoints.restore(tail, optimizer, average)
         if not history or batches.ranks.count > 1:
             raise
         interrupted = True
     checkpoints.restore_best(tail, history)
     return Fitted(tuple(history), interrupted)
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """What changes from step to step."""
+
+    tail: nn.Module
+    network: nn.Module
+    """The tail, with its gradients summed over the ranks."""
+    optimizer: Optimizer
+    average: WeightAverage | None
+    """Of the tail, where it is wanted."""
+
+    @property
+    def measured(self) -> nn.Module:
+        """What is validated and kept."""
+        return self.network if self.average is None else self.average
 
 
 def _epochs_done(history: Sequence[EpochRecord]) -> int:
@@ -132,18 +153,16 @@ def _is_in_time(history: Sequence[EpochRecord], deadline: float | None) -> bool:
     return time.monotonic() + history[-1].seconds <= deadline
 
 
-def _run_epoch(
-    network: nn.Module, batches: Batches, stage: Stage, optimizer: Optimizer, history: Sequence[EpochRecord]
-) -> EpochRecord:
+def _run_epoch(learner: _Learner, batches: Batches, stage: Stage, history: Sequence[EpochRecord]) -> EpochRecord:
     """Train on every picture once, then measure on the validation pictures."""
     epoch = _epochs_done(history)
     started = time.monotonic()
     torch.manual_seed((stage.seed * 1_000_003 + epoch) * batches.ranks.count + batches.ranks.rank)
     with phase(f"epoch {epoch + 1}/{stage.epochs}", batches.train_pictures) as advance:
-        train_loss, train_accuracy = _train(network, batches, stage, optimizer, history, advance)
+        train_loss, train_accuracy = _train(learner, batches, stage, history, advance)
     trained = time.monotonic()
     with phase("validation", batches.val_pictures) as advance:
-        val_loss, val_accuracy = measure(network, batches.val(), advance, batches.ranks)
+        val_loss, val_accuracy = measure(learner.measured, batches.val(), advance, batches.ranks)
     _require_finite(val_loss, f"in the validation after epoch {epoch + 1}")
     return EpochRecord(
         epoch=epoch + 1,
@@ -158,14 +177,10 @@ def _run_epoch(
 
 
 def _train(
-    network: nn.Module,
-    batches: Batches,
-    stage: Stage,
-    optimizer: Optimizer,
-    history: Sequence[EpochRecord],
-    advance: Advance,
+    learner: _Learner, batches: Batches, stage: Stage, history: Sequence[EpochRecord], advance: Advance
 ) -> tuple[float, float]:
     """One pass over the training batches; returns mean loss and accuracy."""
+    network, optimizer = learner.network, learner.optimizer
     network.train()
     ranks = batches.ranks
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -178,16 +193,18 @@ def _train(
         factor = _factor(stage, batches, history, step)
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
+        optimizer.zero_grad()  # first: a compiled step takes the memory of the last one's gradients
         with _autocast(batch.activations.device, stage.precision), ranks.synced_norms():
             logits = network(batch.activations)
             loss = _loss(logits, batch, stage)
-        optimizer.zero_grad()
         scaler.scale(loss * ranks.count).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
         if stage.clip_norm:
             nn.utils.clip_grad_norm_(parameters, stage.clip_norm)
         scaler.step(optimizer)
         scaler.update()
+        if learner.average is not None:
+            learner.average.update_parameters(learner.tail)
         count = len(batch.all_targets)
         totals.add(loss.detach() * count, logits, batch.targets)
         if totals.are_due:

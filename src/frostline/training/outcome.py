@@ -10,10 +10,11 @@ from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset, SplitName
 from frostline.data.splits import Splits
 from frostline.errors import DataError
+from frostline.model.flip import FlipAveraged
 from frostline.model.network_classifier import NetworkClassifier, Scores
 from frostline.progress import Stopwatch
 from frostline.results.calibration import Answered, Scaling, measure_answered, measure_calibration
-from frostline.results.figures import Baseline, RunFigures, SplitTrust, TrustFigures
+from frostline.results.figures import Accuracy, RunFigures, SplitTrust, TrustFigures
 from frostline.results.metrics import accuracy_interval, compute_metrics
 from frostline.results.pages.model_card import write_model_card
 from frostline.results.pages.report import write_report
@@ -22,6 +23,7 @@ from frostline.results.record import read_run
 from frostline.results.run_folder import RunFolder
 from frostline.training.batches import ActivationBatches
 from frostline.training.calibrate import calibrate, choose_threshold, require_one_threshold
+from frostline.training.cross_fit import FOLDS, OutOfFold
 from frostline.training.fit import Fitted
 from frostline.training.int8 import Int8Cost
 from frostline.training.scoring import score_together
@@ -40,6 +42,8 @@ class Trained:
     model: Model
     batches: ActivationBatches
     fitted: Fitted
+    judged: OutOfFold | None
+    """The validation pictures, where the head learnt from them too: what was said of each out of fold."""
 
 
 def headline_of(splits: Splits) -> SplitName:
@@ -57,9 +61,10 @@ def finish(
     folder.predictions.mkdir(exist_ok=True)
     for name, found in predictions.items():
         save_predictions(found, folder.predictions / f"{name}.csv")
-    clock.lap("evaluate")
     trust = measure_trust(classifier, scores)
-    figures = _measure(trained, predictions, trust, planned_seconds, int8_cost)
+    flip_tta = _measure_flip_tta(trained, predictions) if trained.config.tta == "flip" else None
+    figures = _measure(trained, predictions, trust, flip_tta, planned_seconds, int8_cost)
+    clock.lap("evaluate")
     if not trained.batches.ranks.is_first:
         return figures
     shown = predictions[figures.figures_of]
@@ -111,7 +116,7 @@ def _score_held_out(trained: Trained) -> dict[SplitName, Scores]:
     """
     classifier, dataset, splits = trained.model.classifier, trained.dataset, trained.splits
     scores: dict[SplitName, Scores] = {
-        "val": calibrate(trained.model, trained.batches, dataset, splits.val, trained.config)
+        "val": calibrate(trained.model, trained.batches, dataset, splits.val, trained.config, trained.judged)
     }
     classifier.save(trained.folder.classifier)
     if len(splits.test):
@@ -123,6 +128,7 @@ def _measure(
     trained: Trained,
     predictions: Mapping[SplitName, Predictions],
     trust: TrustFigures,
+    flip_tta: Mapping[SplitName, Accuracy] | None,
     planned_seconds: Mapping[str, float] | None,
     int8_cost: Int8Cost | None,
 ) -> RunFigures:
@@ -139,6 +145,7 @@ def _measure(
         train_counts=tuple(counts.tolist()),
         majority=_measure_majority(predictions[headline], counts.tolist()),
         probe=_measure_probe(trained.folder.probe_predictions),
+        flip_tta=flip_tta,
         trust=trust,
         best_epoch=fitted.best_epoch,
         epochs=fitted.history[-1].epoch,
@@ -152,6 +159,7 @@ def _measure(
         seconds={},
         planned_seconds=planned_seconds,
         int8_trunk=None if int8_cost is None else asdict(int8_cost),
+        val_folds=None if trained.judged is None else FOLDS,
     )
 
 
@@ -177,19 +185,42 @@ def _answered(threshold: float | None, predictions: Predictions) -> Answered | N
     return None if threshold is None else measure_answered(predictions, threshold)
 
 
-def _measure_majority(predictions: Predictions, train_counts: Sequence[int]) -> Baseline:
+def _measure_flip_tta(trained: Trained, predictions: Mapping[SplitName, Predictions]) -> dict[SplitName, Accuracy]:
+    """How often the answers are right that are averaged over each picture and its mirror image."""
+    averaged, ranks = FlipAveraged(trained.model.classifier), trained.batches.ranks
+    measured: dict[SplitName, Accuracy] = {}
+    for name, plain in predictions.items():
+        if name == "val" and trained.judged is not None:
+            measured[name] = _measure_accuracy(_averaged_out_of_fold(trained, trained.judged, plain))
+            continue
+        indices = getattr(trained.splits, name)
+        own = averaged.predict_dataset(trained.dataset, ranks.share(indices), f"predict {name}, flips")
+        measured[name] = _measure_accuracy(plain.with_probabilities(ranks.join_rows(indices, own.probabilities)))
+    return measured
+
+
+def _averaged_out_of_fold(trained: Trained, judged: OutOfFold, plain: Predictions) -> Predictions:
+    """The mean of what was said out of fold of each picture and of its mirror image."""
+    assert judged.mirrored_logits is not None
+    mirrored = trained.model.classifier.trust.probabilities(judged.mirrored_logits)
+    return plain.with_probabilities(((plain.probabilities + mirrored) / 2).astype(np.float32))
+
+
+def _measure_majority(predictions: Predictions, train_counts: Sequence[int]) -> Accuracy:
     """How often the largest class of the training pictures would be right."""
-    right = int((predictions.targets == int(np.argmax(train_counts))).sum())
-    return _baseline(right, len(predictions))
+    return _accuracy(int((predictions.targets == int(np.argmax(train_counts))).sum()), len(predictions))
 
 
-def _measure_probe(path: Path) -> Baseline | None:
+def _measure_probe(path: Path) -> Accuracy | None:
     """How good the linear probe is; None where it was not predicted, since it is the classifier itself."""
     if not path.exists():
         return None
-    probe = load_predictions(path)
-    return _baseline(int((probe.labels == probe.targets).sum()), len(probe))
+    return _measure_accuracy(load_predictions(path))
 
 
-def _baseline(right: int, pictures: int) -> Baseline:
-    return Baseline(right / pictures, *accuracy_interval(right, pictures))
+def _measure_accuracy(predictions: Predictions) -> Accuracy:
+    return _accuracy(int((predictions.labels == predictions.targets).sum()), len(predictions))
+
+
+def _accuracy(right: int, pictures: int) -> Accuracy:
+    return Accuracy(right / pictures, *accuracy_interval(right, pictures))

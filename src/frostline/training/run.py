@@ -34,11 +34,13 @@ from frostline.training.baseline import predict_baseline
 from frostline.training.batches import ActivationBatches
 from frostline.training.calibrate import require_one_threshold
 from frostline.training.checkpoints import Checkpoints
-from frostline.training.defaults import epochs_of, learning_rate_of
+from frostline.training.cross_fit import FOLDS, choose_cross_fit
+from frostline.training.defaults import epochs_of, learning_rate_of, settle_few
 from frostline.training.distributed import Ranks, joined, require_alone, was_restarted
 from frostline.training.doctor import keep_duplicates_together, last_check
 from frostline.training.environment import describe_environment
 from frostline.training.fit import Stage, fit
+from frostline.training.growing import full_size_epochs, growing, require_growth
 from frostline.training.int8 import run_trunk_in_int8
 from frostline.training.loggers import final_figures, open_loggers, require_loggers
 from frostline.training.outcome import Trained, finish, headline_of
@@ -46,6 +48,7 @@ from frostline.training.plan import Plan, make_plan
 from frostline.training.setup import (
     Model,
     build_model,
+    compile_tail,
     describe_balance,
     keep_activations,
     load_configured_backbone,
@@ -69,7 +72,7 @@ class Run:
 
     @property
     def metrics(self) -> Metrics:
-        """The test figures; without a test split, those of validation, on which the epoch was chosen."""
+        """The test figures; without a test split, those of validation, on which the epoch is chosen."""
         return self.figures.headline
 
     @property
@@ -123,6 +126,7 @@ def _train(
         if config.group_duplicates:
             dataset = keep_duplicates_together(dataset, config)
         splits = _choose_splits(dataset, config)
+    config = _settle_few(config, dataset, splits)
     plan = None
     if deadline is not None:
         plan = make_plan(dataset, splits, config, deadline)
@@ -130,6 +134,7 @@ def _train(
         config = plan.config
     chosen = config
     backbone, config = load_configured_backbone(dataset, config)
+    require_growth(config)
     config = _repeatable(config, dataset, splits)
     if go_on and (stopped := ranks.from_first(find_stopped(config, dataset.name) if ranks.is_first else None)):
         return _resume(stopped, on_epoch, ranks)
@@ -155,6 +160,19 @@ def _choose_splits(dataset: Dataset, config: TrainConfig) -> Splits:
     if config.splits is not None:
         return load_splits(config.splits, dataset)
     return make_splits(dataset, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed)
+
+
+def _settle_few(config: TrainConfig, dataset: Dataset, splits: Splits) -> TrainConfig:
+    """The options for these pictures; says so where they are too few for layers to train."""
+    pictures = len(splits.train) + len(splits.val)
+    settled = settle_few(config, dataset, pictures)
+    if settled is not config:
+        seen = "all depths" if settled.features == "depths" else "the last layer"
+        say(
+            f"few pictures ({pictures:,}): no layer of the backbone trains, the head is the linear probe of the "
+            f"features of {seen}; --epochs trains layers too"
+        )
+    return settled
 
 
 def _repeatable(config: TrainConfig, dataset: Dataset, splits: Splits) -> TrainConfig:
@@ -224,17 +242,25 @@ def _run(
     clock.lap("prepare")
 
     _describe(folder, dataset, splits, backbone, model, config)
+    cross_fit = choose_cross_fit(dataset, splits, config)
+    if cross_fit is not None:
+        splits = cross_fit.splits(splits)
+        say(
+            "the head learns from the validation pictures too; the validation figures are out of fold: each picture "
+            f"is judged by a probe of the other folds, of {FOLDS}"
+        )
     save_layers(layer_rows(model.frozen), folder.layers)
     batches = make_batches(model, dataset, pixels, splits, config, ranks)
     int8_cost = None
     if config.trunk_precision == "int8":
         batches, int8_cost = run_trunk_in_int8(model, batches)
-    batches = keep_activations(model, batches, config)
+    full_size = full_size_epochs(config, epochs_of(config, len(splits.train)))
+    batches = keep_activations(model, batches, config, full_size, probe=config.starts_with_probe)
     clock.lap("trunk")
     stage = make_stage(model, dataset.targets[splits.train], config)
     start = None
-    if config.starts_with_probe and not folder.checkpoint.exists():
-        start = start_head(model, batches, stage.class_weights)
+    if config.starts_with_probe and (cross_fit is not None or not folder.checkpoint.exists()):
+        start = start_head(model, batches, stage.class_weights, cross_fit)
         clock.lap("probe")
     if stage.epochs and not folder.checkpoint.exists():
         _keep_baseline(folder, model, batches, dataset, splits, config)
@@ -246,12 +272,17 @@ def _run(
             folder, stage, [*(logger.epoch for logger in loggers), *([] if on_epoch is None else [on_epoch])]
         )
         deadline = plan.end_of_training if plan else None
-        fitted = fit(model.tail, batches, stage, Checkpoints(folder.checkpoint), observe, start, deadline)
+        record = None if start is None else start.record
+        seen = growing(model, batches, config, stage.epochs)
+        compile_tail(model, batches, stage.epochs)
+        fitted = fit(model.tail, seen, stage, Checkpoints(folder.checkpoint), observe, record, deadline)
         save_history(fitted.history, folder.history)
         clock.lap("train")
         if fitted.interrupted:
             say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
-        trained = Trained(folder, config, dataset, splits, model, batches, fitted)
+        trained = Trained(
+            folder, config, dataset, splits, model, batches, fitted, None if start is None else start.judged
+        )
         figures = finish(trained, clock, None if plan is None else plan.rounded_seconds, int8_cost)
         for logger in loggers:
             logger.finish(final_figures(figures.best_epoch, figures.test))

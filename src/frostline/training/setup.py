@@ -14,6 +14,7 @@ from frostline.data.pixels import Pixels
 from frostline.data.splits import Splits
 from frostline.errors import some_of
 from frostline.model.backbone import Backbone, load_backbone
+from frostline.model.compiling import compiling_pays
 from frostline.model.depths import with_features
 from frostline.model.engines import Engine, make_engine, make_quantisable_engine
 from frostline.model.frost_line import FrozenBackbone, Tail, freeze_below
@@ -21,6 +22,7 @@ from frostline.model.layers import trace_layers
 from frostline.model.network import Architecture
 from frostline.model.network_classifier import NetworkClassifier
 from frostline.model.preprocessing import Preprocessing
+from frostline.model.transfer import move
 from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
 from frostline.training.batches import ActivationBatches
@@ -58,6 +60,7 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
     """Cut the backbone at the frost line and put a new head on it. Raises `ConfigError` or `ModelError`."""
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
+    move(backbone.module, device)
     frozen = freeze_below(trace_layers(backbone.module, backbone.size), config.trainable_layers, config.batch_norm)
     torch.manual_seed(config.seed)
     architecture = Architecture(
@@ -69,12 +72,17 @@ def build_model(dataset: Dataset, backbone: Backbone, config: TrainConfig) -> Mo
         "dataset": dataset.name,
         "weights": {"description": backbone.weights.description, "sha256": backbone.weights.sha256},
     }
-    make = make_quantisable_engine if config.trunk_precision == "int8" else make_engine
+    shape = (3, backbone.size, backbone.size)
+    if config.trunk_precision == "int8":
+        engine: Engine = make_quantisable_engine(frozen.trunk, shape, device)
+    else:
+        views = epochs_of(config, len(dataset)) if config.views == "fresh" else config.views
+        engine = make_engine(frozen.trunk, shape, device, precision, config.batch_size, len(dataset) * views)
     return Model(
         NetworkClassifier(architecture, network, preprocessing, dataset.class_names, origin),
         frozen,
         frozen.tail(network.head),
-        make(frozen.trunk, (3, backbone.size, backbone.size), device),
+        engine,
         device,
         precision,
         backbone.depths,
@@ -94,7 +102,7 @@ def make_batches(
         trunk_digest=model.frozen.trunk_digest(),
         precision=torch.float32 if model.frozen.trunk_is_empty else precision,
         device=model.device,
-        name=f"{dataset.name}, {config.backbone} at {model.classifier.preprocessing.size} px",
+        name=f"{dataset.name}, {config.backbone}",
     )
     return ActivationBatches(
         activations=activations,
@@ -110,13 +118,26 @@ def make_batches(
     )
 
 
-def keep_activations(model: Model, batches: ActivationBatches, config: TrainConfig) -> ActivationBatches:
-    """The same batches, with the activations that are read more than once kept in the cache; fills it."""
-    if not config.cache or model.frozen.trunk_is_empty:
-        return batches
-    cache = ActivationCache.of_user(config.cache_limit)
-    wanted = batches.wanted(epochs_of(config, batches.train_pictures), probe=config.starts_with_probe)
-    return replace(batches, activations=batches.activations.keep(wanted, cache))
+def keep_activations(
+    model: Model, batches: ActivationBatches, config: TrainConfig, epochs: range, *, probe: bool
+) -> ActivationBatches:
+    """The same batches, with the activations that are read more than once kept in the cache; fills it.
+
+    `epochs` are those that see these batches, `probe` is whether a linear probe does too. What every epoch reads is
+    brought to the device, if there is room for it there.
+    """
+    if config.cache and not model.frozen.trunk_is_empty:
+        cache = ActivationCache.of_user(config.cache_limit)
+        wanted = batches.wanted(epochs.stop, first=epochs.start, probe=probe)
+        batches = replace(batches, activations=batches.activations.keep(wanted, cache))
+    return batches.on_device()
+
+
+def compile_tail(model: Model, batches: ActivationBatches, epochs: int) -> None:
+    """Have the steps of a training of so many epochs compiled, where that pays and one process alone does them."""
+    steps = epochs * batches.steps_per_epoch
+    if batches.ranks.count == 1 and compiling_pays(model.device, steps):
+        model.tail.compile_steps(batches.batch_size)
 
 
 def choose_augmentation(config: TrainConfig) -> Augmentation:
@@ -144,6 +165,7 @@ def make_stage(model: Model, targets: NDArray[np.int64], config: TrainConfig) ->
         warmup_epochs=epochs * WARMUP_SHARE if config.warmup_epochs is None else config.warmup_epochs,
         label_smoothing=config.label_smoothing,
         clip_norm=config.clip_norm,
+        ema_decay=config.ema_decay,
         class_weights=weights,
         patience=config.patience,
         seed=config.seed,

@@ -11,7 +11,7 @@ from frostline.deploy.batch.parts import Origin, Parts, encode_part
 from frostline.errors import ConfigError
 from frostline.results.answers import Answer, csv_header
 
-ORIGIN = Origin("digest of a classifier", 2, "digest of names", 3)
+ORIGIN = Origin("digest of a classifier", 2, "none", "digest of names", 3)
 ANSWERS = [
     Answer("a.jpg", "unsure", (("cat", 0.1), ("dog", 1 / 3)), far=True),
     Answer("b.jpg", error="it is not a picture"),
@@ -52,6 +52,7 @@ def test_parts_that_are_there_are_done(folder: Path) -> None:
     [
         ({"classifier": "another"}, "another classifier"),
         ({"classes": 3}, "another --top-k"),
+        ({"tta": "flip"}, "another --tta"),
         ({"pictures": "another"}, "other pictures"),
         ({"parts": 4}, "another division into parts"),
     ],

@@ -75,7 +75,7 @@ def answers_of(run: Path, names: Sequence[str], base: Path) -> list[Answer]:
     (pictures,) = list_pictures(names, ())
     sent: Pictures = read_description(describe_part(0, pictures)["pictures"])
     assert sent == pictures
-    job = Job(Origin("", 2, "", 1), len(pictures), base)
+    job = Job(Origin("", 2, "none", "", 1), len(pictures), base)
     return Worker(unpack_classifier(pack_classifier(run)), job).answer(sent)
 
 
@@ -85,7 +85,7 @@ def test_files_are_answered_as_without_ray_by_a_worker_in_another_folder(
     monkeypatch.chdir(folder.parent)
     (pictures,) = list_pictures([folder.name], ())
     monkeypatch.chdir(tmp_path)
-    worker = Worker(ImageClassifier.load(run), Job(Origin("", 2, "", 1), len(pictures), folder.parent))
+    worker = Worker(ImageClassifier.load(run), Job(Origin("", 2, "none", "", 1), len(pictures), folder.parent))
     answers = worker.answer(pictures)
     assert list(map(content, answers)) == expected
     assert answers[0].path == f"{folder.name}/0.jpg"
@@ -124,7 +124,7 @@ def test_pictures_in_a_table_are_answered(
         assert list(map(content, answers)) == wanted
         assert answers[7].path == f"{name}/00007"
     (rows,) = list_pictures([str(table)], ())
-    worker = Worker(ImageClassifier.load(run), Job(Origin("", 2, "", 1), len(rows), Path("/nowhere")))
+    worker = Worker(ImageClassifier.load(run), Job(Origin("", 2, "none", "", 1), len(rows), Path("/nowhere")))
     pieces = [answer for piece in rows.cut(37) for answer in worker.answer(piece)]
     assert [(answer.answer, answer.error) for answer in pieces] == [(row[0], row[3]) for row in wanted]
 

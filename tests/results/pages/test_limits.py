@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from frostline.config import TrainConfig
-from frostline.results.figures import Baseline, RunFigures
+from frostline.results.figures import Accuracy, RunFigures
 from frostline.results.pages.limits import limits_of
 from frostline.results.predictions import Predictions
 from frostline.results.record import RunRecord
@@ -58,7 +58,7 @@ def test_an_interrupted_training_is_said(figures: RunFigures) -> None:
 def test_a_classifier_no_better_than_its_baselines_is_called_so(figures: RunFigures) -> None:
     assert "largest class" not in limits(figures)
     assert "linear probe" not in limits(figures)
-    good = Baseline(0.99, 0.98, 1.0)
+    good = Accuracy(0.99, 0.98, 1.0)
     assert "cannot be told from that of always naming the largest class" in limits(replace(figures, majority=good))
     assert "no better than a linear probe" in limits(replace(figures, probe=good))
     assert "linear probe" not in limits(replace(figures, probe=None))

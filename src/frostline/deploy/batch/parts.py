@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from frostline.config import TestTimeAugmentation
 from frostline.data.parquet import import_pyarrow, reading_parquet
 from frostline.errors import ConfigError, DataError
 from frostline.files import atomic_write, claimed
@@ -29,6 +30,8 @@ class Origin:
     """A digest of its files."""
     classes: int
     """Classes that are given for each picture."""
+    tta: TestTimeAugmentation
+    """See `ImageClassifier.with_tta`."""
     pictures: str
     """A digest of their names."""
     parts: int
@@ -38,6 +41,7 @@ class Origin:
 _ORIGIN_NAMES = {
     "classifier": "another classifier",
     "classes": "another --top-k",
+    "tta": "another --tta",
     "pictures": "other pictures",
     "parts": "another division into parts",
 }

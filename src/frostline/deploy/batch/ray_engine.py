@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from frostline.config import TestTimeAugmentation
 from frostline.deploy.batch.listing import Pictures, digest_pictures
 from frostline.deploy.batch.parts import Origin, Parts
 from frostline.deploy.batch.worker import BATCH, Job, RayWorker, describe_part, pack_classifier
@@ -29,6 +30,7 @@ def predict_on_ray(
     folder: Path,
     classes: int,
     *,
+    tta: TestTimeAugmentation = "none",
     go_on: bool = False,
     address: str | None = None,
 ) -> int:
@@ -44,7 +46,7 @@ def predict_on_ray(
     """
     total = sum(map(len, pictures))
     pieces = [piece for some in pictures for piece in some.cut(part_size(total))]
-    origin = Origin(digest_classifier(classifier), classes, digest_pictures(pictures), len(pieces))
+    origin = Origin(digest_classifier(classifier), classes, tta, digest_pictures(pictures), len(pieces))
     parts = Parts(folder, origin)
     with parts.claimed():
         parts.find(go_on=go_on)

@@ -37,9 +37,9 @@ class Worker:
     """Answers parts, one after the other."""
 
     def __init__(self, classifier: ImageClassifier, job: Job) -> None:
-        self._classifier = classifier
+        self._classifier = classifier.with_tta(job.origin.tta)
         self._job = job
-        self._answer = classifier.answering(job.expected)
+        self._answer = self._classifier.answering(job.expected)
 
     def answer(self, pictures: Pictures) -> list[Answer]:
         """An answer to each of the pictures, in their order."""

@@ -34,6 +34,8 @@ def _seen_before(name: str, record: RunRecord, common: Sequence[str]) -> Iterato
     except DataError as error:
         yield f"It is not known whether {name} was trained on these pictures: {error}."
         return
+    if record.figures is not None and record.figures.figures_of == "val" and record.figures.val_folds is not None:
+        return  # what it says of them was judged out of fold
     trained, chosen = (sum(splits.get(path) == split for path in common) for split in ("train", "val"))
     if trained:
         yield f"Not fair: {name} was trained on {trained:,} of these pictures, so its figures are too good."

@@ -42,7 +42,12 @@ def limits_of(record: RunRecord, figures: RunFigures) -> Iterator[str]:
 
 def _limits_of_figures(figures: RunFigures, metrics: Metrics) -> Iterator[str]:
     """What can be doubted about the headline."""
-    if figures.test is None:
+    if figures.test is None and figures.val_folds is not None:
+        yield (
+            "There were no test pictures. The figures are those of the validation pictures, each judged by a head that "
+            "had not seen it but for the calibration of the probabilities."
+        )
+    elif figures.test is None:
         yield (
             "There were no test pictures. The figures are those of the validation pictures, by which the epoch was "
             "chosen and the probabilities were calibrated, so they are too good."

@@ -14,6 +14,7 @@ from frostline.results.figures import RunFigures, SplitTrust
 from frostline.results.pages.limits import limits_of
 from frostline.results.pages.markdown import as_markdown, one_line, some_names
 from frostline.results.pages.render import render
+from frostline.results.pages.report_text import out_of_fold
 from frostline.results.record import RunRecord
 
 _USES = {
@@ -52,7 +53,7 @@ def write_model_card(record: RunRecord, path: Path) -> None:
         licences=list(_licences(record.environment)),
         text=as_markdown,
         split_words=SPLIT_WORDS,
-        uses=_USES,
+        use=None if figures is None else _use(figures),
         bins=BINS,
     )
     with atomic_write(path) as file:
@@ -101,6 +102,16 @@ def _result(record: RunRecord, figures: RunFigures) -> dict[str, Any]:
         },
         "metrics": [metric],
     }
+
+
+def _use(figures: RunFigures) -> str:
+    """What the pictures of the headline were used for."""
+    if figures.figures_of == "val" and figures.val_folds is not None:
+        return (
+            f"each judged by one of {figures.val_folds} heads that had not seen it; on these answers the probabilities "
+            "were calibrated"
+        )
+    return _USES[figures.figures_of]
 
 
 def _counts(figures: RunFigures) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -171,6 +182,8 @@ def _training(record: RunRecord) -> Iterator[tuple[str, str]]:
     if config is not None:
         yield "backbone", as_markdown(config.backbone)
     if figures is not None:
+        if figures.val_folds is not None:
+            yield "validation figures", out_of_fold(figures.val_folds)
         yield "layers trained", _layers(figures)
         yield "parameters of the head", f"{figures.trainable_parameters.get('head', 0):,}"
         yield "epochs", _epochs(figures)

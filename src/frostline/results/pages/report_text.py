@@ -69,6 +69,10 @@ def headline(record: RunRecord) -> Headline | None:
     if metrics.imbalanced:
         note = "mean recall over the classes, since they differ much in size"
         shown.append(Figure("balanced accuracy", metrics.balanced_accuracy, None, note))
+    if figures.flip_tta is not None:
+        flips = figures.flip_tta[figures.figures_of]
+        note = "each answer averaged with that of the mirror image, as predict --tta flip does"
+        shown.append(Figure("with flips averaged", flips.accuracy, (flips.accuracy_low, flips.accuracy_high), note))
     if figures.probe is not None:
         probe = figures.probe
         note = "the pretrained features without any training of the backbone"
@@ -80,11 +84,23 @@ def headline(record: RunRecord) -> Headline | None:
     notes = []
     if record.headline and record.probe and record.headline.paths == record.probe.paths:
         notes.append(_against_probe(record.headline, record.probe))
-    if figures.figures_of == "val":
+    if figures.figures_of == "val" and figures.val_folds is None:
         notes.append("There is no test split: these are the pictures on which the epoch was chosen, so it is too good.")
+    elif figures.figures_of == "val":
+        notes.append("There is no test split.")
+    if figures.val_folds is not None:
+        notes.append(out_of_fold(figures.val_folds))
     if figures.interrupted:
         notes.append("The training was stopped before its end.")
     return Headline(f"{metrics.pictures:,} {SPLIT_WORDS[figures.figures_of]} pictures", tuple(shown), " ".join(notes))
+
+
+def out_of_fold(folds: int) -> str:
+    """How the validation figures were made where the head learnt from the validation pictures too."""
+    return (
+        f"The validation figures are out of fold: the pictures were few, so the head learnt from all of them, and each "
+        f"was judged by one of {folds} heads that had not seen it."
+    )
 
 
 def _against_probe(predictions: Predictions, probe: Predictions) -> str:

@@ -1,9 +1,8 @@
 """Measure what single settings gain on CIFAR-10's validation pictures: `python benchmarks/gains.py`.
 
-They are what the recipe `best` was chosen from. Each is added alone to the same fine-tuning; the recipe itself is run
-too. Every run trains on the same class-balanced part of the training pictures, and its last epoch is measured on all
-5,000 validation pictures; test pictures are not looked at. Options of `frostline train` can follow two dashes and hold
-for every run.
+Each is added alone to the same fine-tuning of all layers. Every run trains on the same class-balanced part of the
+training pictures, and its last epoch is measured on all 5,000 validation pictures; test pictures are not looked at.
+Options of `frostline train` can follow two dashes and hold for every run.
 """
 
 import argparse
@@ -18,9 +17,9 @@ from frostline.data.sources import load_dataset
 from frostline.data.splits import Splits, make_splits, save_splits
 
 ALONE = (
-    *("--recipe", "best", "--epochs", 5, "--size", 64, "--augment", "light", "--layer-decay", 1),
+    *("--trainable-layers", "all", "--epochs", 5, "--size", 64, "--views", "fresh", "--augment", "light"),
     *("--no-trivial-augment", "--mixup", 0, "--cutmix", 0, "--random-erasing", 0, "--ema-decay", 0),
-    *("--schedule", "cosine", "--label-smoothing", 0.1, "--tta", "flip"),
+    *("--layer-decay", 1, "--schedule", "cosine", "--label-smoothing", 0.1, "--tta", "flip"),
 )
 """Fine-tuning after a linear probe, without any of the settings."""
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from frostline.results.history import EpochRecord
     from frostline.results.metrics import Metrics
     from frostline.results.predictions import Predictions
-    from frostline.training.run import Run, resume, train
+    from frostline.training.execution import Run
+    from frostline.training.run import resume, train
 
 _HOMES = {
     "ConfigError": "errors",
@@ -37,7 +38,7 @@ _HOMES = {
     "ModelError": "errors",
     "Prediction": "model.prediction",
     "Predictions": "results.predictions",
-    "Run": "training.run",
+    "Run": "training.execution",
     "Sample": "data.dataset",
     "Splits": "data.splits",
     "TrainConfig": "config",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from frostline.results.figures import RunFigures
     from frostline.results.listing import ListedRun
     from frostline.results.metrics import Metrics
+    from frostline.training.execution import Run
     from frostline.training.folds import CrossValidation
-    from frostline.training.run import Run
 
 _EXAMPLES = 3
 """Pictures that a line of the table of findings names."""

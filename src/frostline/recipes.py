@@ -24,10 +24,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "epochs": 20,
         "batch_size": 64,
     },
-    "best": {
-        "trainable_layers": "all",
-        "views": "fresh",
-    },
     "quick": {
         "trainable_layers": 0,
         "features": "depths",

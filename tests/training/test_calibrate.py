@@ -17,8 +17,9 @@ from frostline.model.network_classifier import NetworkClassifier
 from frostline.results.calibration import Scaling, measure_answered, measure_calibration, threshold_for_accuracy
 from frostline.results.figures import RunFigures
 from frostline.results.predictions import load_predictions
+from frostline.training.execution import Run
 from frostline.training.outcome import change_threshold
-from frostline.training.run import Run, train
+from frostline.training.run import train
 
 MakeConfig = Callable[..., TrainConfig]
 

@@ -21,9 +21,10 @@ from frostline.results.predictions import load_predictions
 from frostline.results.run_folder import RunFolder
 from frostline.training.cross_fit import FOLDS, CrossFit, choose_cross_fit, draw_folds, stacked
 from frostline.training.defaults import FEW_PICTURES, settle_few
+from frostline.training.execution import Run
 from frostline.training.folds import cross_validate
 from frostline.training.probe import fit_probe
-from frostline.training.run import Run, resume, train
+from frostline.training.run import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
 

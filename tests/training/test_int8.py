@@ -18,8 +18,9 @@ from frostline.results.history import EpochRecord
 from frostline.results.run_folder import RunFolder
 from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
+from frostline.training.execution import Run
 from frostline.training.int8 import Int8Cost, run_trunk_in_int8
-from frostline.training.run import Run, resume, train
+from frostline.training.run import resume, train
 from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches
 
 MakeConfig = Callable[..., TrainConfig]

@@ -21,7 +21,8 @@ from frostline.results.metrics import compute_metrics
 from frostline.results.predictions import load_predictions
 from frostline.results.run_folder import RunFolder
 from frostline.training.cache import ActivationCache
-from frostline.training.run import Run, resume, train
+from frostline.training.execution import Run
+from frostline.training.run import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
 CLASSES = {"apple": 20, "leaf": 20, "sky": 20}

@@ -217,7 +217,8 @@ class Activations:
             "trunk": self.trunk_digest,
             "engine": [self.engine.name, self.engine.version],
         }
-        return Entry(content, len(indices), shape, _name_of(self.precision), f"{self.name}, view {view}")
+        name = f"{self.name} at {self.augmenter.preprocessing.size} px, view {view}"
+        return Entry(content, len(indices), shape, _name_of(self.precision), name)
 
 
 def _name_of(precision: torch.dtype) -> str:

@@ -18,7 +18,8 @@ from frostline.results.predictions import Predictions, join_predictions, load_pr
 from frostline.results.run_folder import create_run_folder
 from frostline.training.distributed import require_alone
 from frostline.training.doctor import keep_duplicates_together
-from frostline.training.run import OnEpoch, Run, train
+from frostline.training.execution import OnEpoch, Run
+from frostline.training.run import train
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
 """Metrics whose mean and deviation over the folds are given."""

@@ -26,7 +26,8 @@ from frostline.results.sweep import Retrained, SweepFigures, SweepTrial, best_tr
 from frostline.space import SEARCHABLE, TAIL_SPACE, Choices, Space, plain_space
 from frostline.training.defaults import epochs_of, learning_rate_of
 from frostline.training.distributed import require_alone
-from frostline.training.run import Run, train
+from frostline.training.execution import Run
+from frostline.training.run import train
 from frostline.training.study import answering, finished_trials, open_storage, open_study, running_trials, work
 from frostline.training.trials import Sample, config_with, recorded, run_trial, take_sample
 

@@ -184,6 +184,15 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(place)
 
 
+@pytest.fixture
+def _heeding_ctrl_c() -> Iterator[None]:
+    """A process that a shell has put into the background ignores it otherwise."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeding_ctrl_c")
 def test_ctrl_c_says_how_to_go_on_and_going_on_ends_it(
     tiny: list[object],
     tmp_path: Path,

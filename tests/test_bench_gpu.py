@@ -27,6 +27,7 @@ def module(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module(name)
 
 
+@pytest.mark.full
 def test_it_runs_to_its_end_on_a_cpu(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"--device": "cpu", "--pictures": 48, "--epochs": 1, "--size": 32, "--batch-size": 16, "--seeds": 1}
     backbones = {"--backbone": "test_efficientnet", "--best": "test_resnet"}

@@ -179,6 +179,7 @@ def test_folds_of_a_cross_validation_are_cross_fitted_each(
     assert result.metrics.pictures == 60
 
 
+@pytest.mark.full
 def test_two_processes_do_as_one_does(run: Run, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     tiny_config(runs_dir=tmp_path / "two", target_accuracy=0.9, source=dataset.source, **PROBE).save(settings)

@@ -153,6 +153,7 @@ def test_two_processes_train_as_one_does(
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.full
 def test_torchrun_s_restart_goes_on_from_the_checkpoint(
     photos: Path, tiny_config: MakeConfig, tmp_path: Path, torchrun: Torchrun
 ) -> None:

@@ -140,6 +140,7 @@ def test_a_killed_worker_loses_no_trial_and_two_share_what_is_left(
     assert len({trial.user_attrs["worker"] for trial in finished(after)}) > 1
 
 
+@pytest.mark.full
 def test_two_workers_share_a_study_on_postgresql(
     tiny: list[object], tmp_path: Path, start: Start, cli: Cli, postgres: str
 ) -> None:

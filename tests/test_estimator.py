@@ -29,7 +29,6 @@ from frostline import ConfigError, DataError, FrostlineClassifier, TrainConfig
 from frostline.data.splits import read_splits
 from frostline.estimator import OPTIONS
 from frostline.model.classifier import ImageClassifier
-from frostline.training import outcome
 
 Pictures = NDArray[np.uint8]
 Labels = NDArray[np.str_]
@@ -62,13 +61,6 @@ def save_pictures(folder: Path, pictures: Pictures) -> list[Path]:
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
     return paths
-
-
-@pytest.fixture(autouse=True)
-def nothing_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out report and pictures of the run folder, which takes most of the time of so small a training."""
-    for name in ("draw_pictures", "write_report", "write_model_card"):
-        monkeypatch.setattr(outcome, name, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +243,7 @@ def test_training_says_nothing_unless_asked(
     assert shown.out == ""
 
 
-def test_a_run_folder_is_kept_where_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
+def test_a_run_folder_is_kept_where_one_is_asked_for(tmp_path: Path) -> None:
     pictures, labels = make_pictures(4)
     paths = [str(path) for path in save_pictures(tmp_path, pictures)]
     repeated = [*paths, *paths[:3], paths[0]]

@@ -198,7 +198,7 @@ class FrostlineClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with _one_training, TemporaryDirectory(prefix="frostline-") as temporary:
             config = self._config(Path(temporary))
             with nullcontext() if self.verbose else quiet():
-                run = train(dataset, config)
+                run = train(dataset, config, report=self.runs_dir is not None)
             if run.interrupted:
                 raise KeyboardInterrupt
             if self.runs_dir is not None:

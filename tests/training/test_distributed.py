@@ -134,7 +134,10 @@ def require_same(folder: RunFolder, expected: RunFolder) -> None:
         np.testing.assert_allclose(weights[0][name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("options", [ADAPTING, FROZEN], ids=["adapting", "frozen"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(ADAPTING, id="adapting"), pytest.param(FROZEN, id="frozen", marks=pytest.mark.full)],
+)
 def test_two_processes_train_as_one_does(
     options: Options, photos: Path, tiny_config: MakeConfig, tmp_path: Path, torchrun: Torchrun
 ) -> None:
@@ -292,6 +295,7 @@ def test_what_needs_one_process_says_so(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.full
 def test_a_mistake_of_all_processes_is_said_once(photos: Path, tmp_path: Path, torchrun: Torchrun) -> None:
     options = ("--time-limit", "5m", "--runs-dir", tmp_path / "runs")
     both = torchrun("--standalone", "--nproc-per-node", 2, "-m", "frostline", "train", photos, *options)

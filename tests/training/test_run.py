@@ -116,15 +116,12 @@ def test_splits_share_no_picture_and_the_test_split_was_never_trained_on(run: Ru
     assert predicted == tuple(dataset.samples[index].path for index in splits.test)
 
 
-def test_config_yaml_repeats_the_run_bit_for_bit_in_a_folder_of_its_own(
-    run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_drawing(monkeypatch)
+def test_config_yaml_repeats_the_run_bit_for_bit_in_a_folder_of_its_own(run: Run, dataset: Dataset) -> None:
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     config = TrainConfig.make(file=run.folder / "config.yaml")
     assert config.source is not None
     torch.manual_seed(5)
-    again = train(frostline.load_dataset(config.source), config)
+    again = train(frostline.load_dataset(config.source), config, report=False)
     assert again.folder.name == "photos-test_efficientnet-2"
     assert weights(again.folder) == weights(run.folder)
     assert (again.folder / "predictions" / "test.csv").read_bytes() == before[run.folder / "predictions" / "test.csv"]
@@ -135,12 +132,11 @@ def test_config_yaml_repeats_the_run_bit_for_bit_in_a_folder_of_its_own(
 def test_keeping_activations_changes_no_bit(
     views: int, epochs: int, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_drawing(monkeypatch)
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
 
     def run_with(**options: object) -> bytes:
         config = tiny_config(epochs=epochs, augment="strong", runs_dir=tmp_path / "runs", **options)
-        return weights(train(dataset, config).folder)
+        return weights(train(dataset, config, report=False).folder)
 
     computed = run_with(views=views, cache=False)
     assert not (tmp_path / "cache").exists()
@@ -154,26 +150,37 @@ def test_keeping_activations_changes_no_bit(
 def test_a_damaged_cache_changes_nothing(
     dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_drawing(monkeypatch)
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
     config = tiny_config(epochs=3, views=2, runs_dir=tmp_path / "runs")
-    first = train(dataset, config)
+    first = train(dataset, config, report=False)
     for path in (tmp_path / "cache").rglob("*.rows"):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 4
         path.write_bytes(content)
-    again = train(dataset, config)
+    again = train(dataset, config, report=False)
     assert weights(again.folder) == weights(first.folder)
     assert (again.folder / "log.txt").read_text(encoding="utf-8").count("is damaged") == 2
 
 
 def test_splits_given_back_are_used_whatever_the_seed(
-    run: Run, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    without_drawing(monkeypatch)
     splits = run.folder / "splits.csv"
-    again = train(dataset, tiny_config(epochs=1, seed=7, splits=splits, runs_dir=tmp_path / "runs"))
+    again = train(dataset, tiny_config(epochs=1, seed=7, splits=splits, runs_dir=tmp_path / "runs"), report=False)
     assert (again.folder / "splits.csv").read_bytes() == splits.read_bytes()
+
+
+def test_without_a_report_only_what_is_drawn_is_missing(
+    run: Run, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = TrainConfig.make(file=run.folder / "config.yaml").model_copy(update={"runs_dir": tmp_path})
+    bare = train(dataset, config, report=False)
+    found = {path.relative_to(bare.folder).as_posix() for path in bare.folder.rglob("*") if path.is_file()}
+    assert not {name for name in found if name.endswith((".html", ".png", ".svg"))}
+    assert "predictions/probe.csv" not in found
+    assert weights(bare.folder) == weights(run.folder)
+    assert bare.metrics == run.metrics
+    assert bare.figures.probe is None
 
 
 def test_a_finished_run_is_not_resumed(run: Run) -> None:
@@ -204,13 +211,14 @@ def test_unreadable_pictures_stop_the_run_and_leave_no_folder(
 
 
 def test_unreadable_pictures_can_be_left_out_and_are_listed(
-    photos: Path, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    without_drawing(monkeypatch)
     for number in range(4):
         (photos / "leaf" / f"text{number}.jpg").write_text("no picture")
     made = train(
-        frostline.load_dataset(photos), tiny_config(epochs=1, skip_unreadable=True, runs_dir=tmp_path / "runs")
+        frostline.load_dataset(photos),
+        tiny_config(epochs=1, skip_unreadable=True, runs_dir=tmp_path / "runs"),
+        report=False,
     )
     with (made.folder / "unreadable.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

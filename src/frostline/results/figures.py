@@ -66,7 +66,7 @@ class RunFigures:
     majority: Accuracy
     """Answering the largest training class always."""
     probe: Accuracy | None
-    """The linear probe of the pretrained features; None where it is the classifier itself."""
+    """The linear probe of the pretrained features; None where it is the classifier itself, or nobody asked."""
     flip_tta: Mapping[SplitName, Accuracy] | None
     """With each answer averaged with that of the mirror image; None where that was not wanted."""
     trust: TrustFigures

@@ -78,6 +78,8 @@ class Task:
     ranks: Ranks
     plan: Plan | None = None
     """Where the time is limited."""
+    report: bool = True
+    """Whether to make pictures and pages, and to measure the linear probe beside the network."""
 
 
 def execute(task: Task, on_epoch: OnEpoch | None) -> Run:
@@ -113,7 +115,7 @@ def execute(task: Task, on_epoch: OnEpoch | None) -> Run:
     if config.starts_with_probe and (cross_fit is not None or not folder.checkpoint.exists()):
         start = start_head(model, batches, stage.class_weights, cross_fit)
         clock.lap("probe")
-    if stage.epochs and not folder.checkpoint.exists():
+    if task.report and stage.epochs and not folder.checkpoint.exists():
         _keep_baseline(task, splits, model, batches)
         clock.lap("baseline")
     if plan is not None and stage.epochs and (epochs := plan.fitting_epochs()) != stage.epochs:
@@ -134,7 +136,7 @@ def execute(task: Task, on_epoch: OnEpoch | None) -> Run:
         trained = Trained(
             folder, config, dataset, splits, model, batches, fitted, None if start is None else start.judged
         )
-        figures = finish(trained, clock, None if plan is None else plan.rounded_seconds, int8_cost)
+        figures = finish(trained, clock, None if plan is None else plan.rounded_seconds, int8_cost, task.report)
         for logger in loggers:
             logger.finish(final_figures(figures.best_epoch, figures.test))
     return Run(ranks.from_first(folder.path), config, fitted.history, ranks.from_first(figures))

@@ -52,9 +52,13 @@ def headline_of(splits: Splits) -> SplitName:
 
 
 def finish(
-    trained: Trained, clock: Stopwatch, planned_seconds: Mapping[str, float] | None, int8_cost: Int8Cost | None
+    trained: Trained,
+    clock: Stopwatch,
+    planned_seconds: Mapping[str, float] | None,
+    int8_cost: Int8Cost | None,
+    report: bool = True,
 ) -> RunFigures:
-    """Predict, measure and draw, and leave it all in the run folder; only the first rank draws."""
+    """Predict, measure and, for a `report`, draw; leave it all in the run folder. Only the first rank draws."""
     folder, classifier = trained.folder, trained.model.classifier
     scores = _score_held_out(trained)
     predictions = {name: classifier.predictions_of(found) for name, found in scores.items()}
@@ -67,12 +71,14 @@ def finish(
     clock.lap("evaluate")
     if not trained.batches.ranks.is_first:
         return figures
-    shown = predictions[figures.figures_of]
-    draw_pictures(folder, trained.dataset, classifier, trained.fitted.history, shown, figures.headline)
-    clock.lap("draw")
+    if report:
+        shown = predictions[figures.figures_of]
+        draw_pictures(folder, trained.dataset, classifier, trained.fitted.history, shown, figures.headline)
+        clock.lap("draw")
     figures = replace(figures, seconds=dict(clock.seconds))
     figures.save(folder.metrics)
-    _write_pages(folder)
+    if report:
+        _write_pages(folder)
     return figures
 
 

@@ -32,15 +32,17 @@ def train(
     splits: Splits | None = None,
     on_epoch: OnEpoch | None = None,
     go_on: bool = False,
+    report: bool = True,
 ) -> Run:
     """Train a classifier on a dataset and leave a run folder.
 
     `splits` are used instead of those that the options say. `on_epoch` is told of every epoch; it changes nothing.
     With `go_on`, and where `torchrun` has restarted this process, the last run of the same options goes on, if it was
     stopped. Processes that were started together, as by `torchrun`, train together: each with a part of the pictures.
+    Without a `report`, the linear probe is not measured beside the network, and no pictures and pages are made.
     Ctrl-C keeps the best epoch so far and finishes the folder; before the first epoch has ended it raises
-    `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError`
-    before training where options, pictures or backbone are wrong; no folder is left then.
+    `KeyboardInterrupt`. Raises `ConfigError`, `DataError` or `ModelError` before training where options, pictures or
+    backbone are wrong; no folder is left then.
     """
     require_start(config)
     require_one_threshold(config)
@@ -52,7 +54,7 @@ def train(
     if config.trunk_precision == "int8":
         require_alone("--trunk-precision int8")
     with joined() as ranks, _speaking(ranks):
-        return _train(dataset, config, splits, on_epoch, ranks, go_on=go_on or was_restarted())
+        return _train(dataset, config, splits, on_epoch, ranks, go_on=go_on or was_restarted(), report=report)
 
 
 def _train(
@@ -63,6 +65,7 @@ def _train(
     ranks: Ranks,
     *,
     go_on: bool,
+    report: bool,
 ) -> Run:
     deadline = None if config.time_limit is None else time.monotonic() + config.time_limit.total_seconds()
     config = _for_ranks(config, ranks)
@@ -90,7 +93,7 @@ def _train(
         save_splits(splits, dataset, folder.splits)
         config.save(folder.config)  # last: a folder that has it has all that resuming needs
         with log_to(folder.log):
-            return execute(Task(folder, dataset, splits, backbone, config, ranks, plan), on_epoch)
+            return execute(Task(folder, dataset, splits, backbone, config, ranks, plan, report), on_epoch)
 
 
 def _speaking(ranks: Ranks) -> AbstractContextManager[None]:

@@ -125,7 +125,7 @@ def run_trial(trial: Trial, sample: Sample, config: TrainConfig, space: Space, f
     try:
         folder.mkdir(parents=True)
         with quiet(), _stopped_at_once():
-            train(sample.dataset, chosen, splits=sample.splits, on_epoch=observer)
+            train(sample.dataset, chosen, splits=sample.splits, on_epoch=observer, report=False)
     except _LastEpochError:
         pass
     except TrialPruned:

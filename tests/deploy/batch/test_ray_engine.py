@@ -81,6 +81,7 @@ def reports() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+@pytest.mark.full
 def test_a_cluster_of_one_machine_answers_as_the_plain_path_and_reports_to_nobody(
     cli: Cli, finished: Path, tmp_path: Path, reports: tuple[str, list[str]]
 ) -> None:

@@ -67,6 +67,11 @@ def test_hundreds_of_answers_are_as_described_where_a_token_is_needed(
     assert ('route="/predict",status="200"' in counted) == (authorization == "Bearer right")
 
 
+def is_sent_whole(case: Case[Any]) -> bool:
+    """Whether each property of a form becomes a part of it: an empty list becomes none, and then nothing is wrong."""
+    return not isinstance(case.body, dict) or [] not in case.body.values()
+
+
 def send_cases(
     description: Any, path: str, mode: GenerationMode, count: int, headers: dict[str, str] | None = None
 ) -> None:
@@ -79,6 +84,7 @@ def send_cases(
     @hypothesis.settings(max_examples=count, deadline=None, database=None, derandomize=True)
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Case[Any]) -> None:
+        hypothesis.assume(is_sent_whole(case))
         case.call_and_validate(headers=headers, excluded_checks=excluded)
 
     check()

@@ -191,10 +191,11 @@ def _describe(task: Task, splits: Splits, model: Model) -> None:
     for line in describe_balance(dataset, splits, task.config):
         say(line)
     layers = len(model.frozen.layers)
+    above = layers - model.frozen.first_trainable
+    trained = f"the last {above} of {layers} layers train ({model.frozen.trainable_parameters:,} parameters)"
     say(
         f"{backbone.name} at {backbone.size} px, weights: {backbone.weights.description}; "
-        f"the last {layers - model.frozen.first_trainable} of {layers} layers train "
-        f"({model.frozen.trainable_parameters:,} parameters), trunk up to {model.frozen.cut} in "
+        f"{trained if above else f'none of its {layers} layers trains'}, trunk up to {model.frozen.cut} in "
         f"{model.engine.name}"
     )
     say(f"run folder: {task.folder.path}")

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from frostline.results.drawing.charts import curve_charts
 from frostline.results.drawing.plots import plot_curves
 from frostline.results.history import EpochRecord
 
@@ -53,3 +54,9 @@ def test_the_same_history_gives_the_same_file(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         plot_curves(make_history([0.9, 0.8]), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_start_alone_is_no_curve() -> None:
+    start = EpochRecord(0, 1.0, 0.5, 1.0, 0.8, 0.0, 10.0, 100.0)
+    assert curve_charts([]) == curve_charts([start]) == []
+    assert len(curve_charts([start, *make_history([1.0])])) == 3

@@ -41,8 +41,8 @@ def svg_uri(svg: bytes) -> str:
 
 
 def curve_charts(history: Sequence[EpochRecord]) -> list[Chart]:
-    """Loss, accuracy and learning rate over the epochs; none without an epoch."""
-    if not history:
+    """Loss, accuracy and learning rate over the epochs; none without one beside the start."""
+    if not any(record.epoch for record in history):
         return []
     return [
         make_chart(partial(draw_loss, history=history), "Training and validation loss over the epochs"),

@@ -26,6 +26,8 @@ from frostline.training.folds import cross_validate
 from frostline.training.probe import fit_probe
 from frostline.training.run import resume, train
 
+pytestmark = pytest.mark.usefixtures("without_drawing")
+
 MakeConfig = Callable[..., TrainConfig]
 
 PROBE: dict[str, object] = {"head_width": 0, "epochs": 0, "trainable_layers": 0}
@@ -35,12 +37,6 @@ PROBE: dict[str, object] = {"head_width": 0, "epochs": 0, "trainable_layers": 0}
 def dataset(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Dataset:
     folder = tmp_path_factory.mktemp("cross_fit") / "photos"
     return frostline.load_dataset(write_pictures(folder, {"apple": 20, "leaf": 20, "sky": 20}))
-
-
-@pytest.fixture(autouse=True)
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
-    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")

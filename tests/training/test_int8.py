@@ -23,6 +23,8 @@ from frostline.training.int8 import Int8Cost, run_trunk_in_int8
 from frostline.training.run import resume, train
 from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches
 
+pytestmark = pytest.mark.usefixtures("without_drawing")
+
 MakeConfig = Callable[..., TrainConfig]
 Built = tuple[Model, ActivationBatches, ActivationBatches, Int8Cost]
 
@@ -31,12 +33,6 @@ Built = tuple[Model, ActivationBatches, ActivationBatches, Int8Cost]
 def dataset(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Dataset:
     folder = tmp_path_factory.mktemp("int8") / "photos"
     return load_dataset(write_pictures(folder, {"apple": 20, "leaf": 20, "sky": 20}))
-
-
-@pytest.fixture(autouse=True)
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
-    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
 
 
 def build(dataset: Dataset, config: TrainConfig) -> Built:

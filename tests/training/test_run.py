@@ -62,12 +62,6 @@ def predictions_file(run: Run, split: str) -> Path:
     return run.folder / "predictions" / f"{split}.csv"
 
 
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the pictures, which take longer than a tiny training."""
-    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
-    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
-
-
 def test_the_folder_holds_every_file(run: Run, place: Path) -> None:
     assert run.folder == place / "runs" / "photos-test_efficientnet-1"
     found = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
@@ -260,10 +254,10 @@ def test_without_a_test_split_the_figures_are_those_of_validation(
     assert all(folder.picture(name).is_file() for name in ("curves", "confusion_matrix", "misclassified"))
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_ctrl_c_finishes_the_folder_and_the_run_can_go_on(
     run: Run, dataset: Dataset, tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_drawing(monkeypatch)
     seen: list[EpochRecord] = []
 
     def stop(record: EpochRecord) -> None:

@@ -23,6 +23,8 @@ from frostline.training.run import resume, train
 from frostline.training.setup import build_model, load_configured_backbone, make_batches
 from frostline.training.start import start_head
 
+pytestmark = pytest.mark.usefixtures("without_drawing")
+
 MakeConfig = Callable[..., TrainConfig]
 
 PROBE: dict[str, object] = {"head_width": 0, "head_start": "probe"}
@@ -32,12 +34,6 @@ PROBE: dict[str, object] = {"head_width": 0, "head_start": "probe"}
 def dataset(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Dataset:
     folder = tmp_path_factory.mktemp("start") / "photos"
     return frostline.load_dataset(write_pictures(folder, {"apple": 20, "leaf": 20, "sky": 20}))
-
-
-@pytest.fixture(autouse=True)
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
-    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
 
 
 @pytest.mark.parametrize("trainable", [0, 6])

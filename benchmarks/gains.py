@@ -17,7 +17,7 @@ from frostline.data.sources import load_dataset
 from frostline.data.splits import Splits, make_splits, save_splits
 
 ALONE = (
-    *("--trainable-layers", "all", "--epochs", 5, "--size", 64, "--views", "fresh", "--augment", "light"),
+    *("--trainable-layers", "all", "--epochs", 4, "--size", 48, "--views", "fresh", "--augment", "light"),
     *("--no-trivial-augment", "--mixup", 0, "--cutmix", 0, "--random-erasing", 0, "--ema-decay", 0),
     *("--layer-decay", 1, "--schedule", "cosine", "--label-smoothing", 0.1, "--tta", "flip"),
 )
@@ -36,7 +36,7 @@ SETTINGS: dict[str, tuple[object, ...]] = {
     "MixUp": ("--mixup", 0.2),
     "CutMix": ("--cutmix", 1),
     "averaged weights": ("--ema-decay", 0.998),
-    "progressive resizing": ("--start-size", 48),
+    "progressive resizing": ("--start-size", 32),
 }
 """Options that make each variant of it."""
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("options", nargs="*", help="of `frostline train`, after --")
     parser.add_argument("--settings", nargs="*", default=[*SETTINGS], choices=[*SETTINGS])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--pictures", type=int, default=45_000, help="to train on")
+    parser.add_argument("--pictures", type=int, default=8_000, help="to train on")
     parser.add_argument("--results", type=Path, default=RESULTS / "gains.json")
     options = parser.parse_args()
     results = Results(options.results, ("setting", "options", "pictures", "seed"))

@@ -10,7 +10,7 @@ from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset, SplitName
 from frostline.data.splits import Splits
 from frostline.errors import DataError
-from frostline.model.flip import FlipAveraged
+from frostline.model.flip import Mirrored, average_of
 from frostline.model.network_classifier import NetworkClassifier, Scores
 from frostline.progress import Stopwatch
 from frostline.results.calibration import Answered, Scaling, measure_answered, measure_calibration
@@ -193,23 +193,19 @@ def _answered(threshold: float | None, predictions: Predictions) -> Answered | N
 
 def _measure_flip_tta(trained: Trained, predictions: Mapping[SplitName, Predictions]) -> dict[SplitName, Accuracy]:
     """How often the answers are right that are averaged over each picture and its mirror image."""
-    averaged, ranks = FlipAveraged(trained.model.classifier), trained.batches.ranks
+    classifier, judged, ranks = trained.model.classifier, trained.judged, trained.batches.ranks
     measured: dict[SplitName, Accuracy] = {}
     for name, plain in predictions.items():
-        if name == "val" and trained.judged is not None:
-            measured[name] = _measure_accuracy(_averaged_out_of_fold(trained, trained.judged, plain))
-            continue
-        indices = getattr(trained.splits, name)
-        own = averaged.predict_dataset(trained.dataset, ranks.share(indices), f"predict {name}, flips")
-        measured[name] = _measure_accuracy(plain.with_probabilities(ranks.join_rows(indices, own.probabilities)))
+        if name == "val" and judged is not None:
+            assert judged.mirrored_logits is not None
+            mirrored = classifier.trust.probabilities(judged.mirrored_logits)
+        else:
+            indices, title = getattr(trained.splits, name), f"predict {name}, mirrored"
+            own = Mirrored(classifier).predict_dataset(trained.dataset, ranks.share(indices), title)
+            mirrored = ranks.join_rows(indices, own.probabilities)
+        averaged = plain.with_probabilities(average_of(plain.probabilities, mirrored))
+        measured[name] = _measure_accuracy(averaged)
     return measured
-
-
-def _averaged_out_of_fold(trained: Trained, judged: OutOfFold, plain: Predictions) -> Predictions:
-    """The mean of what was said out of fold of each picture and of its mirror image."""
-    assert judged.mirrored_logits is not None
-    mirrored = trained.model.classifier.trust.probabilities(judged.mirrored_logits)
-    return plain.with_probabilities(((plain.probabilities + mirrored) / 2).astype(np.float32))
 
 
 def _measure_majority(predictions: Predictions, train_counts: Sequence[int]) -> Accuracy:

@@ -154,7 +154,7 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     epoch_seconds = each_epoch + train / rates.train + val / rates.body
     probed = min(train, PROBE_PICTURES) if config.starts_with_probe else 0
     fits = 2 * (1 + FOLDS) if not epochs and train + val <= FEW_PICTURES else 1
-    looks = 1 if config.tta == "none" else 3
+    looks = 1 if config.tta == "none" else 2
     passes = 1 / rates.decode + 1 / rates.trunk + 1 / rates.body
     own_probe = 0 if config.starts_with_probe else min(train, BASELINE_PICTURES)
     baseline = (test or val) * passes + own_probe * (1 / rates.trunk + 1 / rates.body + 1 / rates.probe)

@@ -149,3 +149,10 @@ def _folder(variable: str) -> Path:
     if not value or not Path(value).is_dir():
         pytest.skip(f"{variable} does not name a folder with the real files")
     return Path(value)
+
+
+@pytest.fixture
+def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out pictures and pages of runs, which take longer than a tiny training."""
+    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
+    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)

@@ -39,11 +39,8 @@ def test_an_empty_cache(cli: Cli, folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_what_a_training_left_is_listed_and_cleared(
-    cli: Cli, folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
-    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)
+@pytest.mark.usefixtures("without_drawing")
+def test_what_a_training_left_is_listed_and_cleared(cli: Cli, folder: Path, photos: Path, tmp_path: Path) -> None:
     done = cli("train", photos, *TINY, "--runs-dir", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     first, second = sorted(cli("cache").stdout.splitlines()[1:3])

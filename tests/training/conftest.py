@@ -23,10 +23,3 @@ def wait_until() -> WaitUntil:
             time.sleep(0.002)
 
     return wait
-
-
-@pytest.fixture
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out pictures and pages of runs, which take longer than a tiny training."""
-    monkeypatch.setattr("frostline.training.outcome.draw_pictures", lambda *arguments: None)
-    monkeypatch.setattr("frostline.training.outcome._write_pages", lambda *arguments: None)

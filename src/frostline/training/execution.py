@@ -26,7 +26,7 @@ from frostline.training.defaults import epochs_of
 from frostline.training.distributed import Ranks
 from frostline.training.fit import Stage, fit
 from frostline.training.growing import full_size_epochs, growing
-from frostline.training.int8 import run_trunk_in_int8
+from frostline.training.int8 import Int8Cost, run_trunk_in_int8
 from frostline.training.loggers import final_figures, open_loggers
 from frostline.training.outcome import Trained, finish, headline_of
 from frostline.training.plan import Plan
@@ -40,7 +40,7 @@ from frostline.training.setup import (
     make_batches,
     make_stage,
 )
-from frostline.training.start import start_head
+from frostline.training.start import Start, start_head
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -82,11 +82,40 @@ class Task:
     """Whether to make pictures and pages, and to measure the linear probe beside the network."""
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What training begins with: pictures read, a model built and, where it is kept, the trunk's output."""
+
+    config: TrainConfig
+    splits: Splits
+    """Those of the pictures that can be read; where the head is cross-fitted, it learns from all but the test."""
+    model: Model
+    batches: ActivationBatches
+    stage: Stage
+    start: Start | None
+    int8_cost: Int8Cost | None
+
+
 def execute(task: Task, on_epoch: OnEpoch | None) -> Run:
     """Do it, and leave the run folder whole."""
-    folder, dataset, config, ranks, plan = task.folder, task.dataset, task.config, task.ranks, task.plan
     clock = Stopwatch()
-    torch.use_deterministic_algorithms(config.deterministic)
+    torch.use_deterministic_algorithms(task.config.deterministic)
+    ready = _get_ready(task, clock)
+    with open_loggers(ready.config, task.folder) as loggers:
+        listeners = [*(logger.epoch for logger in loggers), *([] if on_epoch is None else [on_epoch])]
+        trained = _train(task, ready, listeners)
+        clock.lap("train")
+        planned = None if task.plan is None else task.plan.rounded_seconds
+        figures = finish(trained, clock, planned, ready.int8_cost, task.report)
+        for logger in loggers:
+            logger.finish(final_figures(figures.best_epoch, figures.test))
+    ranks = task.ranks
+    return Run(ranks.from_first(task.folder.path), ready.config, trained.fitted.history, ranks.from_first(figures))
+
+
+def _get_ready(task: Task, clock: Stopwatch) -> _Ready:
+    """Read, build, run the trunk and start the head."""
+    folder, dataset, config, ranks = task.folder, task.dataset, task.config, task.ranks
     model = build_model(dataset, task.backbone, config)
     for note in dataset.notes:
         say(f"note: {note}")
@@ -110,6 +139,7 @@ def execute(task: Task, on_epoch: OnEpoch | None) -> Run:
     full_size = full_size_epochs(config, epochs_of(config, len(splits.train)))
     batches = keep_activations(model, batches, config, full_size, probe=config.starts_with_probe)
     clock.lap("trunk")
+
     stage = make_stage(model, dataset.targets[splits.train], config)
     start = None
     if config.starts_with_probe and (cross_fit is not None or not folder.checkpoint.exists()):
@@ -118,28 +148,30 @@ def execute(task: Task, on_epoch: OnEpoch | None) -> Run:
     if task.report and stage.epochs and not folder.checkpoint.exists():
         _keep_baseline(task, splits, model, batches)
         clock.lap("baseline")
-    if plan is not None and stage.epochs and (epochs := plan.fitting_epochs()) != stage.epochs:
+    if task.plan is not None and stage.epochs and (epochs := task.plan.fitting_epochs()) != stage.epochs:
         config, stage = _change_epochs(folder, config, stage, epochs)
-    with open_loggers(config, folder) as loggers:
-        observe = _observer(
-            folder, stage, [*(logger.epoch for logger in loggers), *([] if on_epoch is None else [on_epoch])]
-        )
-        deadline = plan.end_of_training if plan else None
-        record = None if start is None else start.record
-        seen = growing(model, batches, config, stage.epochs)
-        compile_tail(model, batches, stage.epochs)
-        fitted = fit(model.tail, seen, stage, Checkpoints(folder.checkpoint), observe, record, deadline)
-        save_history(fitted.history, folder.history)
-        clock.lap("train")
-        if fitted.interrupted:
-            say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
-        trained = Trained(
-            folder, config, dataset, splits, model, batches, fitted, None if start is None else start.judged
-        )
-        figures = finish(trained, clock, None if plan is None else plan.rounded_seconds, int8_cost, task.report)
-        for logger in loggers:
-            logger.finish(final_figures(figures.best_epoch, figures.test))
-    return Run(ranks.from_first(folder.path), config, fitted.history, ranks.from_first(figures))
+    return _Ready(config, splits, model, batches, stage, start, int8_cost)
+
+
+def _train(task: Task, ready: _Ready, listeners: Sequence[OnEpoch]) -> Trained:
+    """Train what is above the frost line, from the checkpoint if there is one."""
+    folder, config, model, stage, start = task.folder, ready.config, ready.model, ready.stage, ready.start
+    seen = growing(model, ready.batches, config, stage.epochs)
+    compile_tail(model, ready.batches, stage.epochs)
+    fitted = fit(
+        model.tail,
+        seen,
+        stage,
+        Checkpoints(folder.checkpoint),
+        _observer(folder, stage, listeners),
+        None if start is None else start.record,
+        task.plan.end_of_training if task.plan else None,
+    )
+    save_history(fitted.history, folder.history)
+    if fitted.interrupted:
+        say(f"stopped: keeping epoch {fitted.best_epoch} and finishing the folder (Ctrl-C again to leave it)")
+    judged = None if start is None else start.judged
+    return Trained(folder, config, task.dataset, ready.splits, model, ready.batches, fitted, judged)
 
 
 def _keep_baseline(task: Task, splits: Splits, model: Model, batches: ActivationBatches) -> None:

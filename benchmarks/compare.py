@@ -49,9 +49,11 @@ class Peer:
 FROSTLINE = {
     "frostline quick": ("--recipe", "quick"),
     "frostline fast": ("--recipe", "fast"),
+    "frostline best": ("--recipe", "best"),
     "frostline classic": ("--recipe", "classic"),
     "frostline quick, MobileNetV2": ("--recipe", "quick", "--backbone", "mobilenetv2_100"),
     "frostline fast, MobileNetV2": ("--recipe", "fast", "--backbone", "mobilenetv2_100"),
+    "frostline best, MobileNetV2": ("--recipe", "best", "--backbone", "mobilenetv2_100"),
 }
 """Options of `frostline train`."""
 

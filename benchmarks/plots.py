@@ -25,6 +25,8 @@ COLOURS = {
     "frostline quick, MobileNetV2": "#a5c8e4",
     "frostline fast": BLUE,
     "frostline fast, MobileNetV2": "#4c8fc4",
+    "frostline best": "#5f3dc4",
+    "frostline best, MobileNetV2": "#9775fa",
     "frostline classic": "#0b3d66",
     "sklearn": "#868e96",
     "fastai": "#2b8a3e",

@@ -15,6 +15,7 @@ from plots import COLOURS, LABELS, plot_comparison, plot_growth
 from report_deploy import exports, installation
 from report_doctor import duplicates, labels
 from report_fewshot import few_pictures
+from report_gains import gains
 from report_gpu import on_a_gpu
 from report_service import many_pictures, service
 from tables import spread, table
@@ -247,6 +248,7 @@ def _exponents(axis: str, group: Sequence[Entry]) -> Sequence[str]:
 SECTIONS: dict[str, Callable[[Content, Path], str]] = {
     "compare.json": comparison,
     "fewshot.json": few_pictures,
+    "gains.json": lambda content, _: gains(content),
     "parts.json": parts,
     "memory.json": memory,
     "growth.json": growth,

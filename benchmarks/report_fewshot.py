@@ -9,7 +9,7 @@ from typing import Any
 from figures import Entry, grouped
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
-from tables import spread, table
+from tables import mean_and_deviation, mean_and_range, spread, table
 
 from frostline.results.drawing.canvas import BLUE, ORANGE, canvas
 
@@ -103,23 +103,13 @@ def _rows(entries: Sequence[Entry]) -> list[Sequence[object]]:
                 shots,
                 _LABELS.get(tool, tool),
                 len(group),
-                _mean_and_deviation([100 * entry["test_accuracy"] for entry in group]),
-                _mean_and_range(ahead) if ahead else "",
+                mean_and_deviation([100 * entry["test_accuracy"] for entry in group]),
+                mean_and_range(ahead) if ahead else "",
                 spread([entry["seconds"] for entry in group], ".0f"),
                 spread([entry["seconds"] - entry["trained_seconds"] for entry in group], ".0f"),
             )
         )
     return rows
-
-
-def _mean_and_deviation(values: Sequence[float]) -> str:
-    deviation = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{deviation}"
-
-
-def _mean_and_range(values: Sequence[float]) -> str:
-    ends = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{ends}"
 
 
 def _plot(networks: dict[tuple[Any, ...], list[Entry]], path: Path) -> None:

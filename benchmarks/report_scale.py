@@ -1,7 +1,9 @@
 """Make docs/scale.md from the rates in results/scale.json: `python benchmarks/report_scale.py`."""
 
+import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from figures import Entry, grouped
@@ -75,6 +77,9 @@ billion photographs would cost {cost} dollars of computing. Storage is beside th
 
 def main() -> None:
     """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--docs", type=Path, default=HERE.parent / "docs", help="folder of the page")
+    options = parser.parse_args()
     content = json.loads((RESULTS / "scale.json").read_text(encoding="utf-8"))
     entries: Sequence[Entry] = content["entries"]
     machine = content["machine"]
@@ -112,7 +117,7 @@ def main() -> None:
             cost=f"{_DOLLARS * hours[SIZES[-1]]['predict']:,.0f}",
         ),
     ]
-    (HERE.parent / "docs" / "scale.md").write_text("\n".join(sections).rstrip() + "\n", encoding="utf-8")
+    (options.docs / "scale.md").write_text("\n".join(sections).rstrip() + "\n", encoding="utf-8")
 
 
 def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -280,6 +280,8 @@ class TrainConfig(BaseModel):
     def make(cls, *, recipe: str | None = None, file: str | Path | None = None, **options: Any) -> Self:
         """Defaults, changed by a recipe, changed by a YAML file, changed by options. Raises `ConfigError`.
 
+        A `time_limit` leaves the epochs of a recipe that trains open: it decides how many there are.
+
         >>> TrainConfig.make(recipe="classic", epochs=3).backbone
         'mobilenetv2_100'
         """
@@ -292,7 +294,10 @@ class TrainConfig(BaseModel):
                 hint = did_you_mean(name, cls.model_fields) or "; `frostline train --help` lists the options"
                 raise ConfigError(f"unknown option {name!r}{place[name]}{hint}")
         try:
-            return cls(**{**_recipe_values(recipe), **given, "recipe": recipe})
+            values = _recipe_values(recipe)
+            if values.get("epochs") and given.get("time_limit") is not None:
+                values = {name: value for name, value in values.items() if name != "epochs"}
+            return cls(**{**values, **given, "recipe": recipe})
         except ValidationError as error:
             reasons = reasons_of(error)
             raise ConfigError("; ".join(f"{name}{place[name]} {reason}" for name, reason in reasons.items())) from None

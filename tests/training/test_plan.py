@@ -96,6 +96,30 @@ def test_given_layers_are_trained_and_none_are_a_probe(dataset: Dataset) -> None
 
 
 @pytest.mark.usefixtures("scaled_rates")
+def test_layers_that_were_given_train_for_an_epoch_at_least(dataset: Dataset) -> None:
+    for seconds in range(100, 400, 20):
+        try:
+            plan = plan_for(dataset, 10_000, seconds, trainable_layers="all", views="fresh", augment="light")
+        except ConfigError:
+            continue
+        assert plan.config.epochs
+        assert f"{plan.config.epochs} epochs of all layers at " in str(plan)
+
+
+@pytest.mark.usefixtures("scaled_rates")
+def test_a_limit_decides_on_the_epochs_of_a_recipe(dataset: Dataset) -> None:
+    def plan_of(seconds: int, **options: Any) -> int | None:
+        config = TrainConfig.make(recipe="classic", weights="none", time_limit=f"{seconds}s", **options)
+        return make_plan(dataset, splits_of(2000), config, time.monotonic() + seconds).config.epochs
+
+    whole = TrainConfig.make(recipe="classic").epochs
+    assert whole is not None
+    assert 1 < (plan_of(300) or 0) < whole
+    assert plan_of(36_000) == whole
+    assert plan_of(36_000, epochs=3) == 3
+
+
+@pytest.mark.usefixtures("scaled_rates")
 def test_a_head_without_a_start_is_trained(dataset: Dataset) -> None:
     plan = plan_for(dataset, 10_000, 200, head_start="random", head_width=16)
     assert plan.config.epochs

@@ -12,6 +12,7 @@ from frostline.errors import ConfigError
 from frostline.model.backbone import native_input
 from frostline.model.frost_line import TRAINABLE_SHARE
 from frostline.model.layers import trace_layers
+from frostline.recipes import RECIPES
 from frostline.training.baseline import BASELINE_PICTURES
 from frostline.training.calibrate import TRAINING_PICTURES
 from frostline.training.cross_fit import FOLDS
@@ -134,9 +135,14 @@ def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainCo
         candidate = config.model_copy(update={**chosen, "time_limit": None})
         if candidate not in seen:
             seen.append(candidate)
-            most = 0 if probe_alone else MOST_EPOCHS
-            fewest = min(rung.fewest_epochs, most)
+            most = 0 if probe_alone else _most_epochs(config)
+            fewest = min(max(rung.fewest_epochs, 1), most)
             yield candidate, *((fewest, most) if config.epochs is None else (config.epochs, config.epochs))
+
+
+def _most_epochs(config: TrainConfig) -> int:
+    """Those of the recipe, where it has any."""
+    return RECIPES.get(config.recipe or "", {}).get("epochs") or MOST_EPOCHS
 
 
 def _count_layers(dataset: Dataset, config: TrainConfig) -> int:
@@ -184,7 +190,8 @@ def _left(deadline: float) -> float:
 def _describe(config: TrainConfig) -> str:
     if not config.epochs:
         return f"a linear probe at {config.size} px"
-    return f"{config.epochs} epochs of the last {config.trainable_layers} layers at {config.size} px"
+    layers = "all layers" if config.trainable_layers == "all" else f"the last {config.trainable_layers} layers"
+    return f"{config.epochs} epochs of {layers} at {config.size} px"
 
 
 def _too_short(config: TrainConfig, quickest: Plan) -> str:

@@ -94,8 +94,8 @@ CASES = [
     (f"train --resume {RUN}", 2, f"{RUN} is finished, nothing is left to resume"),
     (f"train --resume {RUN} --epochs 3", 2, "--resume goes on with a run's own options"),
     # pictures and their folders
-    ("train none", 3, "no such folder, archive or dataset: none (`frostline datasets` lists the named ones)"),
-    ("train digit", 3, "no such folder or archive: digit (did you mean the dataset digits?)"),
+    ("train none", 3, "no such folder, archive or dataset: none; `frostline datasets` lists the named ones"),
+    ("train digit", 3, "no such folder, archive or dataset: digit; did you mean digits?"),
     ("train ", 3, "the name of the source is empty"),
     ("train empty", 3, "empty holds no pictures: expected a folder of pictures for each class"),
     ("train photos/apple", 3, "photos/apple has pictures but no class folders"),

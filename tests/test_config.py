@@ -8,8 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from frostline.config import TrainConfig, did_you_mean
-from frostline.errors import ConfigError
+from frostline.config import TrainConfig
+from frostline.errors import ConfigError, did_you_mean
 from frostline.recipes import RECIPES
 
 FIELDS = TrainConfig.model_fields

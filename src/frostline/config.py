@@ -1,9 +1,8 @@
 """Every option of a training, described once: the command line, the YAML file and the docs are made from it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, field_serializer
 
-from frostline.errors import ConfigError
+from frostline.errors import ConfigError, did_you_mean
 from frostline.files import atomic_write
 from frostline.recipes import RECIPES
 
@@ -306,12 +305,6 @@ class TrainConfig(BaseModel):
         """Write every option to a YAML file that `make(file=path)` reads."""
         with atomic_write(path) as stream:
             yaml.safe_dump(self.model_dump(), stream, sort_keys=False, allow_unicode=True)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint at the closest known words, to stand at the end of an error; empty where none is close."""
-    close = get_close_matches(word.lower(), list(known), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def reasons_of(error: ValidationError) -> dict[str, str]:

@@ -4,6 +4,7 @@ Every message is one line that says what is wrong, where, and what to do about i
 """
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 _MOST_NAMED = 10
 
@@ -43,3 +44,9 @@ def some_of(items: Iterable[str]) -> str:
     listed = list(items)
     rest = len(listed) - _MOST_NAMED
     return ", ".join(listed[:_MOST_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the closest known words, to stand at the end of an error; empty where none is close."""
+    close = get_close_matches(word.lower(), list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -17,11 +17,12 @@ from sklearn.utils import assert_all_finite, check_array, check_consistent_lengt
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from frostline.config import TrainConfig, did_you_mean
+from frostline.config import TrainConfig
 from frostline.data.arrays import array_dataset
 from frostline.data.dataset import Dataset
 from frostline.data.decode import UnreadablePictureError
 from frostline.data.given import ValueRange, as_paths, as_pictures, as_range, path_dataset
+from frostline.errors import did_you_mean
 from frostline.model.network_classifier import NetworkClassifier
 from frostline.progress import quiet
 from frostline.training.devices import choose_device

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from frostline.config import TrainConfig, did_you_mean, read_yaml, reasons_of
-from frostline.errors import ConfigError
+from frostline.config import TrainConfig, read_yaml, reasons_of
+from frostline.errors import ConfigError, did_you_mean
 
 SEARCHABLE = ("Model", "Augmentation", "Training")
 """Groups of options that can be searched. Others change which pictures are compared, or no figure."""

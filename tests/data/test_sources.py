@@ -38,8 +38,8 @@ def test_a_name_goes_before_a_folder_and_a_path_never_means_a_name(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("cifar-10", "did you mean the dataset cifar10"),
-        ("DIGITS", "did you mean the dataset digits"),
+        ("cifar-10", "did you mean cifar10"),
+        ("DIGITS", "did you mean digits"),
         ("nowhere/at/all", "no such folder, archive or dataset: nowhere/at/all"),
         ("x" * 5000, "cannot open x"),
     ],

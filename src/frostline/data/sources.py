@@ -1,6 +1,5 @@
 """Where pictures come from: the name of a dataset, a folder, an archive or a table."""
 
-import difflib
 from pathlib import Path
 
 from frostline.config import TrainConfig
@@ -14,7 +13,7 @@ from frostline.data.parquet import holds_pictures, load_parquet
 from frostline.data.shards import list_shards
 from frostline.data.tables import Columns, is_text_table
 from frostline.data.webdataset import is_webdataset, load_webdataset
-from frostline.errors import DataError
+from frostline.errors import DataError, did_you_mean
 
 
 def load_dataset(source: str | Path, *, data_dir: Path | None = None, columns: Columns | None = None) -> Dataset:
@@ -74,7 +73,5 @@ def _load_file(path: Path, columns: Columns) -> Dataset:
 
 
 def _not_found(source: str) -> str:
-    close = difflib.get_close_matches(source.lower(), NAMED, n=1)
-    if close:
-        return f"no such folder or archive: {source} (did you mean the dataset {close[0]}?)"
-    return f"no such folder, archive or dataset: {source} (`frostline datasets` lists the named ones)"
+    hint = did_you_mean(source, NAMED) or "; `frostline datasets` lists the named ones"
+    return f"no such folder, archive or dataset: {source}{hint}"

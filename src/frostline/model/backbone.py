@@ -1,6 +1,5 @@
 """A timm network without its classifier, filled with pretrained weights, and what its input must be like."""
 
-import difflib
 import sys
 import warnings
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frostline._timm import timm
-from frostline.errors import ModelError
+from frostline.errors import ModelError, did_you_mean
 from frostline.model.weights import LoadedWeights, WeightsOrigin, find_weights, where_available
 
 COUNTED_BACKBONES = 25
@@ -124,9 +123,8 @@ def count_parameters(name: str) -> int:
 def _pretrained_cfg(name: str) -> Any:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else "`frostline backbones` lists them"
-        raise ModelError(f"unknown backbone {name!r}; {hint}")
+        hint = did_you_mean(architecture, timm.list_models()) or "; `frostline backbones` lists them"
+        raise ModelError(f"unknown backbone {name!r}{hint}")
     tags = [tagged.partition(".")[2] for tagged in timm.list_models(architecture, include_tags=True)]
     if tag and tag not in tags:
         raise ModelError(

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from frostline.config import did_you_mean
 from frostline.data.dataset import Picture
 from frostline.data.decode import UnreadablePictureError
-from frostline.errors import ConfigError
+from frostline.errors import ConfigError, did_you_mean
 from frostline.files import atomic_write
 from frostline.model.explain import EXPLAINED_AT_ONCE, Explainer, enlarge, overlay
 from frostline.model.network_classifier import NetworkClassifier

@@ -31,7 +31,7 @@ def test_names_are_found_whatever_their_case() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_or_with_all() -> None:
-    with pytest.raises(DataError, match=r"no dataset is named cifar; did you mean cifar10\?"):
+    with pytest.raises(DataError, match=r"no dataset is named cifar; did you mean cifar10 or cifar100\?"):
         load_named("cifar")
     with pytest.raises(DataError, match="no dataset is named zzz; there are cifar10, cifar100, digits"):
         load_named("zzz")

@@ -1,6 +1,5 @@
 """The datasets that frostline knows by name."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,7 @@ from frostline.data.named.torchvision import (
     find_torchvision,
     load_torchvision,
 )
-from frostline.errors import DataError
+from frostline.errors import DataError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,8 @@ def load_named(name: str, data_dir: Path | None = None) -> Dataset:
     """
     dataset = NAMED.get(name.lower())
     if dataset is None:
-        close = difflib.get_close_matches(name.lower(), NAMED, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMED)}"
-        raise DataError(f"no dataset is named {name}; {hint}")
+        hint = did_you_mean(name, NAMED) or f"; there are {', '.join(NAMED)}"
+        raise DataError(f"no dataset is named {name}{hint}")
     loaded = dataset.load(data_dir)
     return replace(loaded, source=dataset.name, notes=(*loaded.notes, f"{dataset.name} was read from {loaded.source}"))
 

@@ -135,6 +135,19 @@ def test_views_that_are_not_kept_cost_the_trunk_in_each_epoch(dataset: Dataset) 
 
 
 @pytest.mark.usefixtures("scaled_rates")
+def test_smaller_pictures_of_the_first_epochs_leave_room_for_more(dataset: Dataset) -> None:
+    given: dict[str, Any] = {"trainable_layers": "all", "views": "fresh", "augment": "light", "size": 96}
+    full, grown = (plan_for(dataset, 10_000, 4000, **given, **more) for more in ({}, {"start_size": 48}))
+    assert full.config.epochs
+    assert grown.config.epochs
+    assert MOST_EPOCHS > grown.config.epochs > full.config.epochs
+    assert grown.total <= 4000
+    rates = RATES.at(full.config)
+    assert full.epoch_seconds == pytest.approx(10_000 / rates.trunk + 10_000 / rates.train + 1000 / rates.body)
+    assert grown.epoch_seconds < 0.8 * full.epoch_seconds
+
+
+@pytest.mark.usefixtures("scaled_rates")
 def test_too_short_a_limit_is_named_with_one_that_is_not(dataset: Dataset) -> None:
     with pytest.raises(
         ConfigError, match=r"time_limit 5s is too short on this machine: .*; give at least (\d+)s"

@@ -1,6 +1,7 @@
 """A plan for a run of limited time: the best settings that this machine gets through in the limit."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from frostline.training.baseline import BASELINE_PICTURES
 from frostline.training.calibrate import TRAINING_PICTURES
 from frostline.training.cross_fit import FOLDS
 from frostline.training.defaults import FEW_PICTURES, MOST_EPOCHS, default_size
+from frostline.training.growing import epoch_sizes
 from frostline.training.rates import Rates, measure_rates
 from frostline.training.setup import choose_augmentation, load_configured_backbone
 from frostline.training.start import PROBE_PICTURES
@@ -107,10 +109,11 @@ def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: f
                 continue
         rates = measure_rates(dataset, splits, candidate)
         quickest = _plan(candidate, fewest_epochs, rates, splits, deadline)
-        spare = _FILL * _left(deadline) - quickest.total
-        if spare >= 0:
-            epochs = min(most_epochs, fewest_epochs + int(spare / quickest.epoch_seconds))
-            plan = _plan(candidate, epochs, rates, splits, deadline)
+        limit = _FILL * _left(deadline)
+        if quickest.total <= limit:
+            counts = range(fewest_epochs, most_epochs + 1)
+            plans = [_plan(candidate, epochs, rates, splits, deadline) for epochs in counts]
+            plan = max((plan for plan in plans if plan.total <= limit), key=lambda plan: plan.total)
             return replace(plan, most_epochs=most_epochs) if _keeps_all_views(plan.config) else plan
     assert quickest is not None, "the ladder is empty"
     raise ConfigError(_too_short(config, quickest))
@@ -155,9 +158,12 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     train, val, test = len(splits.train), len(splits.val), len(splits.test)
     augmentation = choose_augmentation(config)
     kept = config.cache and config.views != "fresh" and not augmentation.mixes
-    views = min(int(config.views), epochs) if kept and augmentation.varies else 1
+    views = int(config.views) if kept and augmentation.varies else 1
+    sizes = Counter(epoch_sizes(config, epochs))
+    looked_at = sum(_work(config, size) * count for size, count in sizes.items()) / epochs if epochs else 1.0
     each_epoch = 0.0 if kept else train / rates.trunk
-    epoch_seconds = each_epoch + train / rates.train + val / rates.body
+    epoch_seconds = looked_at * (each_epoch + train / rates.train) + val / rates.body
+    filled = sum(_work(config, size) * min(views, count) for size, count in sizes.items())
     probed = min(train, PROBE_PICTURES) if config.starts_with_probe else 0
     fits = 2 * (1 + FOLDS) if not epochs and train + val <= FEW_PICTURES else 1
     looks = 1 if config.tta == "none" else 2
@@ -167,7 +173,7 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     evaluated = looks * (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
-        "trunk": ((max(views, 1) * train if kept else probed) + val) / rates.trunk,
+        "trunk": ((max(filled, 1) * train if kept else probed) + val) / rates.trunk,
         **({"probe": (probed + val) / rates.body + fits * probed / rates.probe} if probed else {}),
         **({"baseline": rates.setup_seconds + baseline} if epochs else {}),
         "train": epochs * epoch_seconds,
@@ -175,6 +181,12 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
         "draw": _DRAW_SECONDS,
     }
     return Plan(config.model_copy(update={"epochs": epochs}), deadline, seconds, epoch_seconds, most_epochs=epochs)
+
+
+def _work(config: TrainConfig, size: int) -> float:
+    """What a picture of this size costs, measured by one of full size."""
+    assert config.size is not None
+    return (size / config.size) ** 2
 
 
 def _keeps_all_views(config: TrainConfig) -> bool:

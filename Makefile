@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## train a classifier of handwritten digits, with nothing to 
 	$(BIN)/frostline $(DEMO_ARGS)
 
 test: $(INSTALLED) ## run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not full"
+	$(BIN)/python -m pytest -m "not full" --numprocesses auto --dist loadfile
 
 test-full: $(INSTALLED) ## run the slow tests
 	$(BIN)/python -m pytest -m full

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, mode
 from textwrap import fill
 from typing import Any
 
@@ -263,13 +263,12 @@ SECTIONS: dict[str, Callable[[Content, Path], str]] = {
 
 
 def describe_machine(machine: Content) -> str:
-    """One sentence on what was measured on."""
+    """What was measured on, in a few words."""
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    text = (
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB of memory; "
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB of memory; "
         f"Python {machine['python']}, {versions}."
     )
-    return fill(text, 120) + "\n"
 
 
 def main() -> None:
@@ -284,12 +283,13 @@ def main() -> None:
     contents = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
     if not contents:
         raise SystemExit(f"{options.results} holds no figures: run `make bench` first")
-    machines = dict.fromkeys(describe_machine(content["machine"]) for content in contents.values())
-    texts = [_INTRODUCTION, *(machines if len(machines) == 1 else ())]
+    machines = {name: describe_machine(content["machine"]) for name, content in contents.items()}
+    usual = mode(machines.values())
+    texts = [_INTRODUCTION, fill(f"Machine: {usual}", 120) + "\n"]
     for name, content in contents.items():
         texts.append(SECTIONS[name](content, images))
-        if len(machines) > 1:
-            texts.append(describe_machine(content["machine"]))
+        if machines[name] != usual:
+            texts.append(fill(f"These were measured on another machine: {machines[name]}", 120) + "\n")
     texts.append(on_a_gpu(options.results / "gpu.json"))
     (options.docs / "benchmarks.md").write_text("\n".join(texts), encoding="utf-8")
 

@@ -2,12 +2,13 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
@@ -18,6 +19,9 @@ from PIL import Image
 from frostline import cli as command_line
 from frostline._torchvision import ensure_importable
 from frostline.config import TrainConfig
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ensure_importable()
 torch.set_num_threads(1)  # tiny networks are quicker so
@@ -46,6 +50,24 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("FROSTLINE_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="module")
+def browser(request: pytest.FixtureRequest) -> Iterator["Browser"]:
+    """A headless Chromium with the module's `BROWSER_FLAGS`; tests that need it are skipped where it is not installed.
+
+    It is of one module: as long as it is there, no other test of the process may have an event loop.
+    """
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    flags = getattr(request.module, "BROWSER_FLAGS", [])
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *flags])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

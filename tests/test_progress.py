@@ -62,6 +62,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(progress.console, "_width", None)  # which COLUMNS had when the console was made
 
 
 @pytest.mark.parametrize("width", [80, 110])

@@ -1,13 +1,11 @@
 """A real browser, for the tests of pages; figures of a run that never was."""
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from frostline.config import TrainConfig
 from frostline.data.dataset import SplitName
@@ -19,18 +17,6 @@ from frostline.results.predictions import Predictions, save_predictions
 from frostline.results.record import save_layers
 from frostline.results.run_folder import RunFolder
 from frostline.results.thumbnails import encode_thumbnail, save_thumbnails
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium; tests that need it are skipped where it is not installed."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def draw_predictions(class_names: tuple[str, ...], pictures: int = 60, seed: int = 0) -> Predictions:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from frostline.deploy.server import information
 from frostline.deploy.server.settings import Settings
@@ -19,21 +19,10 @@ from frostline.model.prediction import Prediction
 
 PAGE = Path(information.__file__).parent / "page"
 ODD_NAMES = ("<b>bold</b><script>alert(1)</script>", "שלום עולם", "🥭 \"mango\" & 'more'")
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+BROWSER_FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+"""For a camera that is none."""
 
 expect.set_options(timeout=15_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium with a camera that is none; its tests are skipped where it is not installed."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *CAMERA])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

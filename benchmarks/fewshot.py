@@ -20,6 +20,7 @@ from measure import HERE, RESULTS, FailedError, Results, run_frostline, watch
 from safetensors.torch import save_file
 from shots import draw, parts, write_folder
 
+from frostline.config import TrainConfig
 from frostline.data.dataset import Dataset
 from frostline.data.named.registry import NAMED
 from frostline.data.sources import load_dataset
@@ -135,7 +136,7 @@ def measure(options: argparse.Namespace, name: str, results: Results, folder: Pa
     if options.held_out:
         test = draw(dataset, pool, source.held_out, 0)
         pool = np.setdiff1d(pool, test)
-    size = options.size or default_size(options.backbone, dataset)
+    size = options.size or default_size(TrainConfig(backbone=options.backbone), dataset)
     weights = folder / "weights.safetensors"
     save_file(load_backbone(options.backbone, size=size).module.state_dict(), weights)
     failures = []

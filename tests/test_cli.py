@@ -47,6 +47,7 @@ ALL_OPTIONS: dict[str, Any] = {
         "random_erasing": 0.5,
         "mixup": 0.5,
         "cutmix": 1.0,
+        "enlarge": 2.0,
         "epochs": 3,
         "batch_size": 2,
     },

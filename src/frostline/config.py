@@ -95,7 +95,7 @@ class TrainConfig(BaseModel):
     trainable_layers: Annotated[int, Field(ge=0)] | Literal["all"] | None = _option(
         None,
         "Model",
-        "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning; else 43% of them, "
+        "How many of the backbone's last layers train: 0 is a linear probe, all is full fine-tuning; else 71% of them, "
         "and 0 where pictures are few (see epochs).",
     )
     batch_norm: Literal["adapt", "freeze"] = _option(
@@ -117,7 +117,12 @@ class TrainConfig(BaseModel):
     size: int | None = _option(
         None, "Model", "Side of the network's input in pixels; else from the backbone and the pictures.", ge=16, le=2048
     )
-
+    enlarge: float = _option(
+        3.5,
+        "Model",
+        "How many times small pictures are enlarged, up to the backbone's own size; size overrides it.",
+        ge=1,
+    )
     start_size: int | None = _option(
         None,
         "Model",
@@ -153,18 +158,13 @@ class TrainConfig(BaseModel):
     epochs: int | None = _option(
         None,
         "Training",
-        "How often the training pictures are seen, 0 for the linear probe alone; else 5 to 12, by their number, and 0 "
+        "How often the training pictures are seen, 0 for the linear probe alone; else 4 to 12, by their number, and 0 "
         "where training and validation pictures are 1,000 at most.",
         ge=0,
     )
     batch_size: int = _option(64, "Training", "Pictures in one step of the optimiser.", ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = _option("adamw", "Training", "The optimiser.")
-    learning_rate: float | None = _option(
-        None,
-        "Training",
-        "Learning rate of the backbone's last layers; else 0.001, and less for fewer than 10,000 pictures.",
-        gt=0,
-    )
+    learning_rate: float = _option(3e-4, "Training", "Learning rate of the backbone's last layers.", gt=0)
     head_lr_multiplier: float = _option(1.0, "Training", "The head's learning rate over the backbone's.", gt=0)
     layer_decay: float = _option(
         1.0, "Training", "Factor on the learning rate from each layer to the one below it.", gt=0, le=1

@@ -27,11 +27,13 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "quick": {
         "trainable_layers": 0,
         "features": "depths",
+        "enlarge": 2.5,
         "augment": "none",
         "epochs": 0,
     },
     "best": {
         "trainable_layers": "all",
+        "enlarge": 4.0,
         "views": "fresh",
         "ema_decay": 0.998,
         "epochs": 12,

@@ -139,7 +139,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
 
 TAIL_SPACE: Space = make_space(
     {
-        "learning_rate": {"low": 1e-4, "high": 5e-3, "log": True},
+        "learning_rate": {"low": 3e-5, "high": 3e-3, "log": True},
         "head_lr_multiplier": {"low": 0.3, "high": 10, "log": True},
         "layer_decay": {"low": 0.9, "high": 1},
         "weight_decay": {"low": 1e-4, "high": 0.3, "log": True},

@@ -67,12 +67,20 @@ def test_a_longer_limit_gives_better_settings_which_fit(dataset: Dataset) -> Non
         plan = plan_for(dataset, 10_000, seconds)
         assert plan.total <= seconds
         assert plan.config.time_limit is None, "the run's own options are the plan itself"
-        layers, epochs = plan.config.trainable_layers, plan.config.epochs
+        size, layers, epochs = plan.config.size, plan.config.trainable_layers, plan.config.epochs
         assert isinstance(layers, int)
-        found.append((layers, epochs))
+        found.append((size, layers, epochs))
     assert found == sorted(found)
-    assert found[0] == (0, 0)
-    assert found[-1] == (60, MOST_EPOCHS)
+    assert found[0][1:] == (0, 0)
+    assert found[-1] == (160, 100, MOST_EPOCHS)
+
+
+@pytest.mark.usefixtures("scaled_rates")
+def test_pictures_are_not_enlarged_beyond_the_size_of_the_weights(dataset: Dataset) -> None:
+    tiny = plan_for(dataset, 10_000, 36_000, backbone="test_efficientnet", weights="none")
+    assert tiny.config.size == 160
+    tied = plan_for(dataset, 10_000, 36_000, backbone="vit_tiny_patch16_224", weights="none")
+    assert tied.config.size == 224
 
 
 @pytest.mark.usefixtures("scaled_rates")

@@ -18,8 +18,8 @@ TrainableLayers = int | Literal["all"] | None
 """How many of the last layers train; None is `TRAINABLE_SHARE` of them."""
 BatchNormMode = Literal["adapt", "freeze"]
 
-TRAINABLE_SHARE = 0.43
-"""Part of a backbone's layers that train by default: 60 of the 140 of EfficientNet-Lite0."""
+TRAINABLE_SHARE = 5 / 7
+"""Part of a backbone's layers that train by default: 100 of the 140 of EfficientNet-Lite0."""
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

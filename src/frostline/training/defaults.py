@@ -1,4 +1,4 @@
-"""What follows from the pictures, where the options leave it open: epochs, learning rate and input size."""
+"""What follows from the pictures, where the options leave it open: epochs and input size."""
 
 import math
 from typing import Any
@@ -13,30 +13,21 @@ from frostline.model.backbone import native_input
 SMALLEST_SIZE = 64
 """Default input sizes are no smaller: below it the last layers of most backbones see one or two pixels."""
 
-ENLARGEMENT = 3
-"""Default input sizes enlarge small pictures by at most this factor."""
-
 MOST_EPOCHS = 12
 """Epochs of a small dataset."""
 
-FEWEST_EPOCHS = 5
+FEWEST_EPOCHS = 4
 """Epochs of a large one."""
 
 FEW_PICTURES = 1_000
 """Training and validation pictures, up to which the linear probe alone is better than what it starts, and a tenth of
 them is missed by it (docs/log.md)."""
 
-_PICTURES_SEEN = 225_000
+_PICTURES_SEEN = 180_000
 """Training pictures, counted in every epoch, between these."""
-
 
 WARMUP_SHARE = 0.25
 """Part of the epochs in which the learning rate rises."""
-
-_LEARNING_RATE = 1e-3
-"""With `_MANY_PICTURES` to train on, or more; it falls with the fourth root of their number."""
-
-_MANY_PICTURES = 10_000
 
 
 def epochs_of(config: TrainConfig, pictures: int) -> int:
@@ -57,39 +48,29 @@ def settle_few(config: TrainConfig, dataset: Dataset, pictures: int) -> TrainCon
         return config
     native_size, is_fixed = native_input(config.backbone)
     chosen: dict[str, Any] = {"epochs": 0, "trainable_layers": 0}
-    size = config.size or default_size(config.backbone, dataset)
+    size = config.size or default_size(config, dataset)
     if "features" not in config.model_fields_set and size < native_size and not is_fixed:
         chosen["features"] = "depths"
     return config.model_copy(update=chosen)
 
 
-def learning_rate_of(config: TrainConfig, pictures: int) -> float:
-    """The learning rate of the options; where they leave it open, by the training pictures.
-
-    Few pictures give few steps, in which a high rate undoes what the head starts from (docs/log.md).
-    """
-    if config.learning_rate is not None:
-        return config.learning_rate
-    return _LEARNING_RATE * min(1.0, math.pow(pictures / _MANY_PICTURES, 0.25))
-
-
-def default_size(backbone: str, dataset: Dataset) -> int:
-    """The input size, in pixels, for a backbone and the pictures' own size.
+def default_size(config: TrainConfig, dataset: Dataset) -> int:
+    """The input size, in pixels, for the backbone of the options and the pictures' own size.
 
     A network that is tied to its native size keeps it; see `choose_size` for the others. Raises `ModelError` for an
     unknown backbone.
     """
-    native_size, is_fixed = native_input(backbone)
-    return native_size if is_fixed else choose_size(native_size, typical_side(dataset))
+    native_size, is_fixed = native_input(config.backbone)
+    return native_size if is_fixed else choose_size(native_size, typical_side(dataset), config.enlarge)
 
 
-def choose_size(native_size: int, side: int) -> int:
+def choose_size(native_size: int, side: int, enlarge: float) -> int:
     """The default input size, in pixels, for pictures whose shorter side is typically `side`.
 
-    The backbone's own size; for small pictures `ENLARGEMENT` times their side, rounded up to a multiple of 32, at
-    least `SMALLEST_SIZE`.
+    The backbone's own size; for small pictures `enlarge` times their side, rounded up to a multiple of 16, at least
+    `SMALLEST_SIZE`.
     """
-    enlarged = -(-side * ENLARGEMENT // 32) * 32
+    enlarged = math.ceil(side * enlarge / 16) * 16
     return min(native_size, max(enlarged, SMALLEST_SIZE))
 
 

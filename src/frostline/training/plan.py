@@ -38,19 +38,21 @@ class Rung:
     """Settings that a plan chooses between."""
 
     scale: float
-    """Of the default input size."""
+    """Of the default input size; pictures are not enlarged beyond the backbone's own."""
     trainable_share: float
     """Of the backbone's layers."""
     fewest_epochs: int
 
 
 LADDER = (
+    Rung(8 / 7, TRAINABLE_SHARE, 4),
     Rung(1, TRAINABLE_SHARE, 4),
-    Rung(1, TRAINABLE_SHARE * 2 / 3, 4),
-    Rung(1, TRAINABLE_SHARE / 3, 3),
-    Rung(1, 0, 0),
-    Rung(5 / 6, 0, 0),
-    Rung(2 / 3, 0, 0),
+    Rung(6 / 7, TRAINABLE_SHARE, 4),
+    Rung(6 / 7, TRAINABLE_SHARE * 3 / 5, 4),
+    Rung(6 / 7, TRAINABLE_SHARE / 5, 3),
+    Rung(6 / 7, 0, 0),
+    Rung(5 / 7, 0, 0),
+    Rung(4 / 7, 0, 0),
 )
 """From the best to the quickest (docs/log.md). With no layer to train, the closed-form start is all."""
 
@@ -124,13 +126,13 @@ def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainCo
     given = {name for name in config.model_fields_set if getattr(config, name) is not None}
     layers = _count_layers(dataset, config)
     native_size, is_fixed = native_input(config.backbone)
-    usual_size = default_size(config.backbone, dataset)
+    usual_size = default_size(config, dataset)
     seen = []
     for rung in LADDER:
         trainable = config.trainable_layers if "trainable_layers" in given else round(rung.trainable_share * layers)
         probe_alone = trainable == 0 and config.starts_with_probe
         wanted: dict[str, Any] = {
-            "size": native_size if is_fixed else round(usual_size * rung.scale / 16) * 16,
+            "size": native_size if is_fixed else min(round(usual_size * rung.scale / 16) * 16, native_size),
             "trainable_layers": trainable,
             "features": "depths" if probe_alone and not is_fixed else "last",
         }

@@ -12,7 +12,7 @@ from frostline.data.splits import Splits, load_splits, make_splits, save_splits
 from frostline.errors import ConfigError, ModelError
 from frostline.progress import log_to, quiet, say
 from frostline.training.calibrate import require_one_threshold
-from frostline.training.defaults import epochs_of, learning_rate_of, settle_few
+from frostline.training.defaults import epochs_of, settle_few
 from frostline.training.distributed import Ranks, joined, require_alone, was_restarted
 from frostline.training.doctor import keep_duplicates_together
 from frostline.training.environment import describe_environment
@@ -122,12 +122,7 @@ def _say_few(config: TrainConfig) -> None:
 
 def _repeatable(config: TrainConfig, dataset: Dataset, splits: Splits) -> TrainConfig:
     """The same options, such that they mean the same in any working folder and for any later version's defaults."""
-    pictures = len(splits.train)
-    lasting: dict[str, Any] = {
-        "source": dataset.source,
-        "epochs": epochs_of(config, pictures),
-        "learning_rate": learning_rate_of(config, pictures),
-    }
+    lasting: dict[str, Any] = {"source": dataset.source, "epochs": epochs_of(config, len(splits.train))}
     for name in ("data_dir", "splits", "actions"):
         path = getattr(config, name)
         lasting[name] = path and path.expanduser().resolve()

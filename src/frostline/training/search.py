@@ -24,7 +24,7 @@ from frostline.progress import say
 from frostline.results.pages.sweep import write_sweep_page
 from frostline.results.sweep import Retrained, SweepFigures, SweepTrial, best_trial, expected_optimism, option_text
 from frostline.space import SEARCHABLE, TAIL_SPACE, Choices, Space, plain_space
-from frostline.training.defaults import epochs_of, learning_rate_of
+from frostline.training.defaults import epochs_of
 from frostline.training.distributed import require_alone
 from frostline.training.execution import Run
 from frostline.training.run import train
@@ -63,13 +63,7 @@ class Search:
     @cached_property
     def base(self) -> TrainConfig:
         """The options of a trial but for what is drawn; what follows from the pictures follows from all of them."""
-        pictures = len(self.splits.train)
-        return self.config.model_copy(
-            update={
-                "epochs": epochs_of(self.config, pictures),
-                "learning_rate": learning_rate_of(self.config, pictures),
-            }
-        )
+        return self.config.model_copy(update={"epochs": epochs_of(self.config, len(self.splits.train))})
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from frostline.training.activations import Activations
 from frostline.training.augment import PRESETS, Augmentation, Augmenter
 from frostline.training.batches import ActivationBatches
 from frostline.training.cache import ActivationCache
-from frostline.training.defaults import WARMUP_SHARE, default_size, epochs_of, learning_rate_of
+from frostline.training.defaults import WARMUP_SHARE, default_size, epochs_of
 from frostline.training.devices import choose_device, choose_precision
 from frostline.training.distributed import ALONE, Ranks
 from frostline.training.fit import Stage
@@ -50,7 +50,7 @@ class Model:
 
 def load_configured_backbone(dataset: Dataset, config: TrainConfig) -> tuple[Backbone, TrainConfig]:
     """Load the backbone, and settle the input size in the options. Raises `ModelError`."""
-    size = config.size or default_size(config.backbone, dataset)
+    size = config.size or default_size(config, dataset)
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone, weights=config.weights, size=size)
     return with_features(backbone, config.features), config.model_copy(update={"size": size})
@@ -156,7 +156,7 @@ def make_stage(model: Model, targets: NDArray[np.int64], config: TrainConfig) ->
     return Stage(
         epochs=epochs,
         optimizer=config.optimizer,
-        learning_rate=learning_rate_of(config, len(targets)),
+        learning_rate=config.learning_rate,
         head_lr_multiplier=config.head_lr_multiplier,
         layer_decay=config.layer_decay,
         weight_decay=config.weight_decay,

@@ -41,6 +41,8 @@ _COMPARISON = """## Beside other tools
 CIFAR-10. All tools train on the same {train:,} pictures, choose on the same {val:,} and are tested on the same
 {test:,}, one tool after another. Wall time is that of the whole process, from a cold start with an empty cache to the
 test accuracy: imports, decoding and evaluation are in it. Every `mobilenetv2_100` starts from the same weights.
+frostline's own rows are of its recipes before they saw CIFAR-10 at other sizes and `fast` trained more layers; what the
+present ones come to, on a faster machine, is in [results.md](results.md).
 """
 
 _TOOLS = {

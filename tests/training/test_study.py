@@ -53,6 +53,31 @@ def test_two_workers_end_with_exactly_what_is_wanted(tmp_path: Path) -> None:
         assert len({trial.params["x"] for trial in finished_trials(study)}) == 5, "no two workers draw the same"
 
 
+def test_a_waiting_trial_is_taken_once(tmp_path: Path) -> None:
+    path, waiting, workers = tmp_path / "study.db", 30, 3
+    together = threading.Barrier(workers)
+    taken: list[int] = []
+
+    def take(trial: Trial) -> float:
+        taken.append(trial.number)
+        return 0.0
+
+    def worker() -> None:
+        with joined(path) as study:
+            together.wait()
+            study.optimize(take, n_trials=waiting // workers)
+
+    with joined(path) as study:
+        for number in range(waiting):
+            study.enqueue_trial({"x": number})
+        threads = [threading.Thread(target=worker) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(taken) == list(range(waiting))
+
+
 def test_what_is_drawn_follows_from_seed_and_trials(tmp_path: Path) -> None:
     drawn = []
     for name, stops in (("once", [12]), ("resumed", [3, 11, 12])):

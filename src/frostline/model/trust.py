@@ -19,6 +19,9 @@ from frostline.results.calibration import Scaling
 _NORMAL_SHARE = 0.99
 """Part of the validation pictures that is not far from the training pictures."""
 
+_ROUNDING = 1e-4
+"""Distances that are closer are the same: directions are kept as float16, and engines round by the size of a batch."""
+
 _FILE = "training_features.safetensors"
 
 
@@ -42,7 +45,7 @@ class TrainingFeatures:
 
     def with_threshold(self, distances: NDArray[np.float32]) -> "TrainingFeatures":
         """Set the threshold such that 99% of pictures with these distances are not far."""
-        return replace(self, threshold=float(np.quantile(distances, _NORMAL_SHARE, method="higher")))
+        return replace(self, threshold=float(np.quantile(distances, _NORMAL_SHARE, method="higher")) + _ROUNDING)
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far pictures with these features, (N, features), are from the nearest training picture, (N,)."""

@@ -232,7 +232,8 @@ def _retrained(run: Run) -> Retrained:
 
 def _clear(workplace: Path, study: Study) -> None:
     """Remove what trials that are no longer running left behind where their worker was killed."""
+    found = list(workplace.glob("*"))  # before it is asked who runs: a trial that begins meanwhile has its folder later
     running = {str(trial.number) for trial in running_trials(study)}
-    for leftover in workplace.glob("*"):
+    for leftover in found:
         if leftover.name not in running:
             shutil.rmtree(leftover, ignore_errors=True)

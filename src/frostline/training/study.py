@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from frostline.errors import ConfigError, FrostlineError
@@ -101,6 +101,8 @@ def open_storage(url: str) -> Iterator[RDBStorage]:
         except DatabaseError:
             time.sleep(_POLL_SECONDS)  # another worker may have been making the tables
             storage = _open(parsed.render_as_string(hide_password=False), waits)
+    if parsed.get_backend_name() == "sqlite":
+        _one_at_a_time(storage)
     try:
         yield storage
     finally:
@@ -118,6 +120,23 @@ def _open(url: str, engine_options: dict[str, Any]) -> RDBStorage:
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=_MOST_RETRIES),
         )
+
+
+def _one_at_a_time(storage: RDBStorage) -> None:
+    """Let each transaction on a SQLite file wait for the one before, as the rows that Optuna locks do elsewhere.
+
+    SQLite has no locks of rows: two workers that read a waiting trial at the same moment would both run it. How this is
+    done is from SQLAlchemy's documentation of the dialect.
+    """
+    storage.engine.dispose()  # connections that were opened before
+
+    @event.listens_for(storage.engine, "connect")
+    def leave_transactions_to_us(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(storage.engine, "begin")
+    def lock_at_once(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ _LARGEST_MAP = 12
 def with_quick_depthwise(body: nn.Module) -> nn.Module:
     """Replace the depthwise convolutions within a module by ones of the same parameters that train faster on a CPU."""
     for name, module in list(body.named_modules()):
-        if type(module) is nn.Conv2d and _is_depthwise(module):
+        if type(module) is nn.Conv2d and is_depthwise(module) and module.bias is None:
             body.set_submodule(name, DepthwiseConv2d(module))
     return body
 
@@ -38,23 +38,31 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """From (N, channels, height, width) to (N, channels, height / stride, width / stride)."""
-        stride, padding = int(self.stride[0]), int(self.padding[0])
-        if self._trains(input) and _is_slow(self.weight.shape[2], input.shape[2:]):
-            output: Tensor = _Convolution.apply(input, self.weight, stride, padding)  # type: ignore[no-untyped-call]
-            return output
-        return super().forward(input)
-
-    def _trains(self, x: Tensor) -> bool:
-        """Whether the kernel gets a gradient, on a CPU and in one precision throughout."""
-        on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        return on_cpu and self.weight.requires_grad and torch.is_grad_enabled()
+        return depthwise_conv2d(input, self.weight, None, int(self.stride[0]), int(self.padding[0]))
 
 
-def _is_depthwise(conv: nn.Conv2d) -> bool:
+def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """From (N, channels, height, width) to (N, channels, height / stride, width / stride); the bias gets no gradient.
+
+    `weight` is (channels, 1, kernel, kernel).
+    """
+    if _trains(x, weight) and _is_slow(weight.shape[2], x.shape[2:]):
+        output: Tensor = _Convolution.apply(x, weight, bias, stride, padding)  # type: ignore[no-untyped-call]
+        return output
+    return F.conv2d(x, weight, bias, stride, padding, groups=len(weight))
+
+
+def _trains(x: Tensor, weight: Tensor) -> bool:
+    """Whether the kernel gets a gradient, on a CPU and in one precision throughout."""
+    on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return on_cpu and weight.requires_grad and torch.is_grad_enabled()
+
+
+def is_depthwise(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is of the kind that `depthwise_conv2d` does; a bias does not matter."""
     kernel, stride, padding = conv.kernel_size, conv.stride, conv.padding
     return (
         conv.groups == conv.in_channels == conv.out_channels > 1
-        and conv.bias is None
         and conv.padding_mode == "zeros"
         and conv.dilation == (1, 1)
         and not isinstance(padding, str)
@@ -70,14 +78,14 @@ class _Convolution(torch.autograd.Function):
     """The convolution of torch, with another way to the gradient of its weights."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry = stride, padding
-        return F.conv2d(x, weight, None, stride, padding, groups=len(weight))
+        return F.conv2d(x, weight, bias, stride, padding, groups=len(weight))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         x, weight = ctx.saved_tensors
         stride, padding = ctx.geometry
         input_grad = weight_grad = None
@@ -86,7 +94,7 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             kernel_gradient = _by_offsets if weight.shape[2] > min(x.shape[2:]) else _by_columns
             weight_grad = kernel_gradient(grad, x, weight, stride, padding)
-        return input_grad, weight_grad, None, None
+        return input_grad, weight_grad, None, None, None
 
 
 def _by_offsets(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:

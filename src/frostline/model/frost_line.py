@@ -11,6 +11,7 @@ from torch import fx, nn
 from frostline.errors import ConfigError
 from frostline.model.compiling import COMPILER_MODE
 from frostline.model.depthwise import with_quick_depthwise
+from frostline.model.folding import with_scaled_convolutions
 from frostline.model.layers import Layer, LayerGraph, owned_parameters
 from frostline.model.transfer import channels_last
 
@@ -127,9 +128,10 @@ def freeze_below(graph: LayerGraph, trainable_layers: TrainableLayers, batch_nor
     boundary = 0 if trainable_layers == "all" else _boundary(graph, first)
     cut = [position for position in graph.single_tensor_cuts() if position <= max(boundary - 1, 0)][-1]
     positions = graph.positions
+    body = with_quick_depthwise(_subgraph(graph.module, nodes, cut, len(nodes) - 1))
     return FrozenBackbone(
         _subgraph(graph.module, nodes, 0, cut),
-        with_quick_depthwise(_subgraph(graph.module, nodes, cut, len(nodes) - 1)),
+        with_scaled_convolutions(body, frozen_norms),
         graph.layers,
         first,
         sum(positions[layer.node] <= cut for layer in graph.layers),

@@ -4,6 +4,7 @@ A worker is a process. Workers know of each other by the storage alone: SQLite o
 """
 
 import math
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -128,15 +129,16 @@ def _one_at_a_time(storage: RDBStorage) -> None:
     SQLite has no locks of rows: two workers that read a waiting trial at the same moment would both run it. How this is
     done is from SQLAlchemy's documentation of the dialect.
     """
-    storage.engine.dispose()  # connections that were opened before
 
-    @event.listens_for(storage.engine, "connect")
-    def leave_transactions_to_us(connection: Any, _: object) -> None:
+    def leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None
 
-    @event.listens_for(storage.engine, "begin")
     def lock_at_once(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    storage.engine.dispose()  # connections that were opened before
+    event.listen(storage.engine, "connect", leave_transactions_to_us)
+    event.listen(storage.engine, "begin", lock_at_once)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """The layer table, and the cut at the frost line, on real architectures."""
 
+from threading import Thread
+
 import pytest
 import timm
 import torch
+from torch import nn
 
 from frostline.errors import ConfigError
 from frostline.model.frost_line import TrainableLayers, freeze_below
@@ -148,3 +151,22 @@ def test_the_table_marks_what_trains() -> None:
     table = layer_table("mobilenetv2_100", 20, 96)
     assert table.row_count == 149
     assert "1,206,080" in str(table.caption)
+
+
+def test_another_thread_may_use_a_network_while_one_is_traced() -> None:
+    other, seen = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU()), []
+
+    class Interrupted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            thread = Thread(target=lambda: seen.append(other(torch.zeros(1, 3, 2, 2))))
+            thread.start()
+            thread.join()
+            convolved: torch.Tensor = self.conv(x)
+            return convolved
+
+    assert [layer.operation for layer in trace_layers(Interrupted(), 8).layers] == ["convolution"]
+    assert [each.shape for each in seen] == [(1, 2, 2, 2)]

@@ -2,8 +2,10 @@
 
 import inspect
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Lock, get_ident
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -67,12 +69,25 @@ class LayerGraph:
         return cuts
 
 
+_ONE_AT_A_TIME = Lock()
+"""Tracing changes what calling any module does, and changes it back."""
+
+
 class _LayerTracer(fx.Tracer):
     """Looks into everything but the modules that are one layer, or that timm says cannot be traced."""
 
     def __init__(self) -> None:
         super().__init__(autowrap_functions=tuple(timm.layers.get_notrace_functions()))
         self._opaque = tuple(timm.layers.get_notrace_modules())
+        self._thread = get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Leave alone what another thread calls meanwhile."""
+        return (
+            super().call_module(m, forward, args, kwargs) if get_ident() == self._thread else forward(*args, **kwargs)
+        )
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, self._opaque) or _module_operation(m) is not None:
@@ -90,7 +105,8 @@ def trace_layers(module: nn.Module, size: int) -> LayerGraph:
     arguments = list(inspect.signature(module.forward).parameters.values())
     defaults = {argument.name: argument.default for argument in arguments[1:]}
     try:
-        graph = _LayerTracer().trace(module, concrete_args=defaults)
+        with _ONE_AT_A_TIME:
+            graph = _LayerTracer().trace(module, concrete_args=defaults)
         traced = fx.GraphModule(module, graph)
         _drop_unused_inputs(graph)
         device = next(module.parameters()).device

@@ -29,6 +29,9 @@ _POLL_SECONDS = 0.5
 _POLL_SHARE = 0.01
 """Part of the time that looking may take, since the pages of a large process are many."""
 
+_INSTRUCTIONS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""By flag of the processor, the widest first: processors of one name differ in them, and in speed."""
+
 _VERSIONS = ("torch", "torchvision", "timm", "openvino", "numpy", "scikit-learn", "pillow")
 
 
@@ -148,9 +151,11 @@ def _proportional_bytes(pid: int) -> tuple[int, int]:
 def machine() -> dict[str, Any]:
     """What figures are measured on."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    cpu = next((line.split(":")[1].strip() for line in cpuinfo if "model name" in line), platform.processor())
+    about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in cpuinfo)}
+    flags = about.get("flags", "").split()
     return {
-        "cpu": cpu,
+        "cpu": about.get("model name", platform.processor()),
+        "instructions": next((name for flag, name in _INSTRUCTIONS.items() if flag in flags), ""),
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "python": platform.python_version(),
@@ -189,4 +194,5 @@ class Results:
 
 def _conditions(content: Mapping[str, Any]) -> tuple[Any, ...]:
     """What must not differ between figures that are compared."""
-    return content["machine"]["cpu"], content["machine"]["cores"], content["settings"]
+    machine = content["machine"]
+    return machine["cpu"], machine["instructions"], machine["cores"], content["settings"]

@@ -268,7 +268,8 @@ def describe_machine(machine: Content) -> str:
     """What was measured on, in a few words."""
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB of memory; "
+        f"{machine['cpu']} with {machine['instructions']}, {machine['cores']} cores, "
+        f"{machine['memory_bytes'] / 1e9:.0f} GB of memory; "
         f"Python {machine['python']}, {versions}."
     )
 

@@ -17,8 +17,9 @@ from frostline.recipes import RECIPES
 from frostline.training.baseline import BASELINE_PICTURES
 from frostline.training.calibrate import TRAINING_PICTURES
 from frostline.training.cross_fit import FOLDS
-from frostline.training.defaults import FEW_PICTURES, MOST_EPOCHS, default_size
+from frostline.training.defaults import FEW_PICTURES, FEWEST_EPOCHS, MOST_EPOCHS, default_size
 from frostline.training.growing import epoch_sizes
+from frostline.training.probe import iterations
 from frostline.training.rates import Rates, measure_rates
 from frostline.training.setup import choose_augmentation, load_configured_backbone
 from frostline.training.start import PROBE_PICTURES
@@ -41,18 +42,22 @@ class Rung:
     """Of the default input size; pictures are not enlarged beyond the backbone's own."""
     trainable_share: float
     """Of the backbone's layers."""
-    fewest_epochs: int
+    pictures_seen: int = 0
+    """Training pictures, counted in every epoch, without which a lower rung is better."""
+
+    def fewest_epochs(self, pictures: int) -> int:
+        """The epochs of so many training pictures that are worth it."""
+        return max(1, min(-(-self.pictures_seen // max(pictures, 1)), FEWEST_EPOCHS))
 
 
 LADDER = (
-    Rung(8 / 7, TRAINABLE_SHARE, 4),
-    Rung(1, TRAINABLE_SHARE, 4),
-    Rung(6 / 7, TRAINABLE_SHARE, 4),
-    Rung(6 / 7, TRAINABLE_SHARE * 3 / 5, 4),
-    Rung(6 / 7, TRAINABLE_SHARE / 5, 3),
-    Rung(6 / 7, 0, 0),
-    Rung(5 / 7, 0, 0),
-    Rung(4 / 7, 0, 0),
+    Rung(8 / 7, TRAINABLE_SHARE, 180_000),
+    Rung(1, TRAINABLE_SHARE, 180_000),
+    Rung(6 / 7, TRAINABLE_SHARE, 180_000),
+    Rung(6 / 7, TRAINABLE_SHARE * 3 / 5, 45_000),
+    Rung(6 / 7, 0),
+    Rung(5 / 7, 0),
+    Rung(4 / 7, 0),
 )
 """From the best to the quickest (docs/log.md). With no layer to train, the closed-form start is all."""
 
@@ -103,7 +108,7 @@ def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: f
     """
     rates: Rates | None = None
     quickest: Plan | None = None
-    for candidate, fewest_epochs, most_epochs in _candidates(dataset, config):
+    for candidate, fewest_epochs, most_epochs in _candidates(dataset, len(splits.train), config):
         if rates is not None:
             guess = _plan(candidate, fewest_epochs, rates.at(candidate), splits, deadline)
             if guess.total > _GUESS_ERROR * _left(deadline):
@@ -121,8 +126,11 @@ def make_plan(dataset: Dataset, splits: Splits, config: TrainConfig, deadline: f
     raise ConfigError(_too_short(config, quickest))
 
 
-def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainConfig, int, int]]:
-    """The settings of `LADDER` with the options that were given, each with the fewest and the most epochs."""
+def _candidates(dataset: Dataset, pictures: int, config: TrainConfig) -> Iterator[tuple[TrainConfig, int, int]]:
+    """The settings of `LADDER` with the options that were given, each with the fewest and the most epochs.
+
+    `pictures` is how many there are to train on.
+    """
     given = {name for name in config.model_fields_set if getattr(config, name) is not None}
     layers = _count_layers(dataset, config)
     native_size, is_fixed = native_input(config.backbone)
@@ -141,7 +149,7 @@ def _candidates(dataset: Dataset, config: TrainConfig) -> Iterator[tuple[TrainCo
         if candidate not in seen:
             seen.append(candidate)
             most = 0 if probe_alone else _most_epochs(config)
-            fewest = min(max(rung.fewest_epochs, 1), most)
+            fewest = min(rung.fewest_epochs(pictures), most)
             yield candidate, *((fewest, most) if config.epochs is None else (config.epochs, config.epochs))
 
 
@@ -171,12 +179,13 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     looks = 1 if config.tta == "none" else 2
     passes = 1 / rates.decode + 1 / rates.trunk + 1 / rates.body
     own_probe = 0 if config.starts_with_probe else min(train, BASELINE_PICTURES)
-    baseline = (test or val) * passes + own_probe * (1 / rates.trunk + 1 / rates.body + 1 / rates.probe)
+    probing = 1 / rates.trunk + 1 / rates.body + iterations(own_probe) / rates.probe
+    baseline = (test or val) * passes + own_probe * probing
     evaluated = looks * (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
         "trunk": ((max(filled, 1) * train if kept else probed) + val) / rates.trunk,
-        **({"probe": (probed + val) / rates.body + fits * probed / rates.probe} if probed else {}),
+        **({"probe": (probed + val) / rates.body + fits * probed * iterations(probed) / rates.probe} if probed else {}),
         **({"baseline": rates.setup_seconds + baseline} if epochs else {}),
         "train": epochs * epoch_seconds,
         "evaluate": 2 * rates.setup_seconds + evaluated,

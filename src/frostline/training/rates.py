@@ -23,7 +23,7 @@ from frostline.training.batches import ActivationBatches, Batch
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.distributed import ALONE, Ranks
 from frostline.training.fit import Stage, fit
-from frostline.training.probe import fit_probe
+from frostline.training.probe import fit_probe, iterations
 from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches, make_stage
 
 _PICTURES = 256
@@ -32,8 +32,8 @@ _PICTURES = 256
 _SECONDS = 1.0
 """How long a part is measured at least."""
 
-_PROBE_ROWS = 2048
-"""Rows of the features that the linear probe is fitted to; its time grows with them in proportion."""
+_PROBE_NUMBERS = 16_000_000
+"""Features in all that the linear probe is fitted to: more than caches hold. Its time grows in proportion."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Rates:
     train: float
     """From activations through a step of the optimiser."""
     probe: float
-    """Fitting the linear probe to features."""
+    """One iteration of fitting the linear probe to features."""
     setup_seconds: float
     """For loading the backbone and making its engine."""
     size: int
@@ -156,12 +156,14 @@ class _Repeated:
 
 
 def _probe_rate(features: int, classes: int) -> float:
+    rows = max(_PROBE_NUMBERS // features, 2 * classes)
     rng = np.random.default_rng(0)
-    values = rng.standard_normal((_PROBE_ROWS, features), dtype=np.float32)
-    targets = rng.permutation(np.arange(_PROBE_ROWS) % classes)
+    values = rng.standard_normal((rows, features), dtype=np.float32)
+    np.cumsum(values, axis=1, out=values)  # correlated, as a network's features are: else few iterations are enough
+    targets = rng.permutation(np.arange(rows) % classes)
     started = time.monotonic()
     fit_probe(values, targets)
-    return _PROBE_ROWS / (time.monotonic() - started)
+    return rows * iterations(rows) / (time.monotonic() - started)
 
 
 def _per_second(count: int, work: Callable[[], object]) -> float:

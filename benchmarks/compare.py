@@ -54,6 +54,10 @@ FROSTLINE = {
     "frostline quick, MobileNetV2": ("--recipe", "quick", "--backbone", "mobilenetv2_100"),
     "frostline fast, MobileNetV2": ("--recipe", "fast", "--backbone", "mobilenetv2_100"),
     "frostline best, MobileNetV2": ("--recipe", "best", "--backbone", "mobilenetv2_100"),
+    "frostline 1 epoch, MobileNetV2": (
+        *("--recipe", "fast", "--backbone", "mobilenetv2_100"),
+        *("--size", "96", "--trainable-layers", "60", "--epochs", "1"),
+    ),
 }
 """Options of `frostline train`."""
 

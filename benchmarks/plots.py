@@ -25,6 +25,7 @@ COLOURS = {
     "frostline quick, MobileNetV2": "#a5c8e4",
     "frostline fast": BLUE,
     "frostline fast, MobileNetV2": "#4c8fc4",
+    "frostline 1 epoch, MobileNetV2": "#1c7ed6",
     "frostline best": "#5f3dc4",
     "frostline best, MobileNetV2": "#9775fa",
     "frostline classic": "#0b3d66",

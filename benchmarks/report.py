@@ -45,8 +45,8 @@ faster is the Keras script's wall time over that of the row.
 """
 
 _TOOLS = {
-    "frostline 1 epoch, MobileNetV2": "the recipe `fast` with `--backbone mobilenetv2_100 --size 96 --trainable-layers 60 "
-    "--epochs 1`; the other rows of frostline's are recipes with no more than another backbone.",
+    "frostline 1 epoch, MobileNetV2": "the recipe `fast` with `--backbone mobilenetv2_100 --size 96 "
+    "--trainable-layers 60 --epochs 1`; the other rows of frostline's are recipes with no more than another backbone.",
     "keras": "the last 20 layers, Adam at 1e-4, `ImageDataGenerator`, batches of 64, 30 epochs.",
     "torch": "the same layers, rate, augmentation, batches and epochs as the Keras script, with `DataLoader` and "
     "torchvision's transforms. What is frozen stays in evaluation mode.",

@@ -19,7 +19,6 @@ from frostline.training.calibrate import TRAINING_PICTURES
 from frostline.training.cross_fit import FOLDS
 from frostline.training.defaults import FEW_PICTURES, FEWEST_EPOCHS, MOST_EPOCHS, default_size
 from frostline.training.growing import epoch_sizes
-from frostline.training.probe import iterations
 from frostline.training.rates import Rates, measure_rates
 from frostline.training.setup import choose_augmentation, load_configured_backbone
 from frostline.training.start import PROBE_PICTURES
@@ -179,13 +178,13 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     looks = 1 if config.tta == "none" else 2
     passes = 1 / rates.decode + 1 / rates.trunk + 1 / rates.body
     own_probe = 0 if config.starts_with_probe else min(train, BASELINE_PICTURES)
-    probing = 1 / rates.trunk + 1 / rates.body + iterations(own_probe) / rates.probe
+    probing = 1 / rates.trunk + 1 / rates.body + 1 / rates.probe
     baseline = (test or val) * passes + own_probe * probing
     evaluated = looks * (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,
         "trunk": ((max(filled, 1) * train if kept else probed) + val) / rates.trunk,
-        **({"probe": (probed + val) / rates.body + fits * probed * iterations(probed) / rates.probe} if probed else {}),
+        **({"probe": (probed + val) / rates.body + fits * probed / rates.probe} if probed else {}),
         **({"baseline": rates.setup_seconds + baseline} if epochs else {}),
         "train": epochs * epoch_seconds,
         "evaluate": 2 * rates.setup_seconds + evaluated,

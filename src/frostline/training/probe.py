@@ -27,20 +27,6 @@ FEW_LAST_SHARE = 0.5
 _STEPS = 50
 """Iterations of L-BFGS; more of them fit the training pictures better and the validation pictures no better."""
 
-_MANY = 16_384
-"""Rows from which on the optimum of a part of them is where the search for theirs begins."""
-
-_STRIDE = 6
-"""One row in so many is that part."""
-
-_LAST_STEPS = 15
-"""Iterations on all rows from there."""
-
-
-def iterations(rows: int) -> float:
-    """How many iterations over all rows a fit to so many takes at most, those over a part of them in proportion."""
-    return _STEPS if rows < _MANY else _STEPS / _STRIDE + _LAST_STEPS
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -75,37 +61,19 @@ def fit_probe(
     that the last of several depths has after scaling; None: that of its features. The features are scaled where they
     are, without a copy.
     """
-    mean, scale = _standardise(features, depths or [features.shape[1]], last_share)
-    weights = None if class_weights is None else class_weights[targets]
-    weight, bias = _per_class(*_regression(features, targets, weights, decay))
-    loss, accuracy = loss_and_accuracy(features @ weight.T.astype(np.float32) + bias, targets)
-    weight = weight * scale
-    return Probe(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), loss, accuracy)
-
-
-def _regression(
-    features: NDArray[np.float32], targets: NDArray[np.int64], weights: NDArray[np.float32] | None, decay: float
-) -> tuple[Floats, Floats]:
-    """The coefficients and intercepts of a regression by scikit-learn; `weights` are of the rows."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    model = LogisticRegression(warm_start=True)
-
-    def fit(rows: slice, steps: int) -> None:
-        model.set_params(C=1 / (decay * len(targets[rows])), max_iter=steps)
-        model.fit(features[rows], targets[rows], None if weights is None else weights[rows])
-
-    everything, part = slice(None), slice(None, None, _STRIDE)
+    mean, scale = _standardise(features, depths or [features.shape[1]], last_share)
+    model = LogisticRegression(C=1 / (decay * len(features)), max_iter=_STEPS)
     with warnings.catch_warnings(), threadpool_limits(1):  # more threads wait for each other in every iteration
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for a start
-        if len(targets) >= _MANY and len(np.unique(targets[part])) == len(np.unique(targets)):
-            fit(part, _STEPS)
-            fit(everything, _LAST_STEPS)
-        else:
-            fit(everything, _STEPS)
-    return model.coef_, model.intercept_
+        model.fit(features, targets, sample_weight=None if class_weights is None else class_weights[targets])
+    weight, bias = _per_class(model.coef_, model.intercept_)
+    loss, accuracy = loss_and_accuracy(features @ weight.T.astype(np.float32) + bias, targets)
+    weight = weight * scale
+    return Probe(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), loss, accuracy)
 
 
 def _standardise(

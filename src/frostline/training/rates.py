@@ -23,7 +23,7 @@ from frostline.training.batches import ActivationBatches, Batch
 from frostline.training.checkpoints import Checkpoints
 from frostline.training.distributed import ALONE, Ranks
 from frostline.training.fit import Stage, fit
-from frostline.training.probe import fit_probe, iterations
+from frostline.training.probe import fit_probe
 from frostline.training.setup import Model, build_model, load_configured_backbone, make_batches, make_stage
 
 _PICTURES = 256
@@ -48,7 +48,7 @@ class Rates:
     train: float
     """From activations through a step of the optimiser."""
     probe: float
-    """One iteration of fitting the linear probe to features."""
+    """Fitting the linear probe to features."""
     setup_seconds: float
     """For loading the backbone and making its engine."""
     size: int
@@ -163,7 +163,7 @@ def _probe_rate(features: int, classes: int) -> float:
     targets = rng.permutation(np.arange(rows) % classes)
     started = time.monotonic()
     fit_probe(values, targets)
-    return rows * iterations(rows) / (time.monotonic() - started)
+    return rows / (time.monotonic() - started)
 
 
 def _per_second(count: int, work: Callable[[], object]) -> float:

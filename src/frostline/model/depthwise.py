@@ -92,24 +92,41 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             input_grad = _backward(grad, x, weight, stride, (padding, padding), (True, False))
         if ctx.needs_input_grad[1]:
-            kernel_gradient = _by_offsets if weight.shape[2] > min(x.shape[2:]) else _by_columns
+            kernel_gradient = _by_offsets if weight.shape[2] > min(grad.shape[2:]) else _by_columns
             weight_grad = kernel_gradient(grad, x, weight, stride, padding)
         return input_grad, weight_grad, None, None, None
 
 
 def _by_offsets(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """The gradient of a kernel that is larger than the map: one sum of products for each of its weights."""
+    """The gradient of a kernel that is larger than the map: for each of its weights, one sum of products.
+
+    Each is over the places where that weight meets the map and not the padding around it.
+    """
     kernel = weight.shape[2]
-    grad = grad.permute(0, 2, 3, 1)
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
-    rows, columns = (_spans(kernel, side, stride) for side in grad.shape[1:3])
-    sums = [(padded[:, row, column] * grad).sum((0, 1, 2)) for row in rows for column in columns]
-    return torch.stack(sums, 1).view_as(weight)
+    grad, x = grad.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1)
+    sums = x.new_zeros(kernel, kernel, len(weight))
+    rows, columns = (_meetings(kernel, x.shape[axis], grad.shape[axis], stride, padding) for axis in (1, 2))
+    for row, (inputs_down, outputs_down) in rows.items():
+        for column, (inputs, outputs) in columns.items():
+            products = x[:, inputs_down, inputs] * grad[:, outputs_down, outputs]
+            torch.sum(products, (0, 1, 2), out=sums[row, column])
+    return sums.permute(2, 0, 1).contiguous().view_as(weight)
 
 
-def _spans(kernel: int, side: int, stride: int) -> list[slice]:
-    """The inputs that each row, or column, of a kernel sees for `side` outputs."""
-    return [slice(offset, offset + (side - 1) * stride + 1, stride) for offset in range(kernel)]
+def _meetings(kernel: int, side: int, out_side: int, stride: int, padding: int) -> dict[int, tuple[slice, slice]]:
+    """The inputs that each row, or column, of a kernel meets, and the outputs that they count for, where there are any.
+
+    `side` is that of the map, `out_side` that of the output.
+    """
+    meetings = {}
+    for offset in range(kernel):
+        first = max(0, -((offset - padding) // stride))
+        last = min(out_side, -((offset - padding - side) // stride))
+        if first < last:
+            start = first * stride + offset - padding
+            inputs = slice(start, start + (last - 1 - first) * stride + 1, stride)
+            meetings[offset] = inputs, slice(first, last)
+    return meetings
 
 
 def _by_columns(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:

@@ -68,3 +68,17 @@ def test_weights_are_those_of_the_network(graph: LayerGraph) -> None:
     body = freeze_below(graph, 30, "freeze").body
     shared = dict(graph.module.named_parameters())
     assert all(shared[name] is each for name, each in body.named_parameters())
+
+
+@pytest.mark.parametrize("side", [7, 8, 14, 15])
+@pytest.mark.parametrize("groups", [1, 8])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_padding_by_size_is_that_of_timm(side: int, groups: int, kernel: int) -> None:
+    torch.manual_seed(0)
+    conv = timm.layers.Conv2dSame(8, 8, kernel, stride=2, groups=groups, bias=False).double()
+    norm = nn.BatchNorm2d(8).double().eval()
+    x = torch.randn(3, 8, side, side, dtype=torch.float64)
+    expected, expected_gradients = gradients_of(nn.Sequential(conv, norm.requires_grad_(False)), x)
+    actual, gradients = gradients_of(ScaledConv2d(conv, norm), x)
+    torch.testing.assert_close(actual, expected)
+    torch.testing.assert_close(gradients["weight"], expected_gradients["0.weight"])

@@ -1,7 +1,8 @@
 """Frozen batch norms folded into the convolutions before them, where those are frozen too and where they train."""
 
 import copy
-from collections.abc import Collection, Iterator
+import math
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -66,7 +67,7 @@ class ScaledConv2d(nn.Module):
         self.register_buffer("scale", scale.view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("shift", shift + norm.bias.detach() if norm.affine else shift, persistent=False)
         self._pads_by_size = isinstance(conv, timm.layers.Conv2dSame)
-        self._is_depthwise = is_depthwise(conv) and not self._pads_by_size
+        self._is_depthwise = is_depthwise(conv)
         assert not isinstance(conv.padding, str)
         padding = (0, 0) if self._pads_by_size else conv.padding
         self._geometry = conv.stride, padding, conv.dilation, conv.groups
@@ -75,11 +76,24 @@ class ScaledConv2d(nn.Module):
         """From (N, channels, height, width) to what the norm makes of the convolution's output."""
         weight = self.weight * self.scale
         stride, padding, dilation, groups = self._geometry
-        if self._is_depthwise:
-            return depthwise_conv2d(x, weight, self.shift, stride[0], padding[0])
         if self._pads_by_size:
-            x = timm.layers.pad_same(x, list(weight.shape[2:]), list(stride), list(dilation))
+            x, padding = _pad_by_size(x, weight.shape[2:], stride, dilation)
+        if self._is_depthwise and padding[0] == padding[1]:
+            return depthwise_conv2d(x, weight, self.shift, stride[0], padding[0])
         return F.conv2d(x, weight, self.shift, stride, padding, dilation, groups)
+
+
+def _pad_by_size(
+    x: Tensor, kernel: Sequence[int], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """TensorFlow's "same" padding: as the convolution's own where that can be, which costs nothing, else of `x`."""
+    missing = [
+        max((math.ceil(side / step) - 1) * step + (width - 1) * apart + 1 - side, 0)
+        for side, width, step, apart in zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    ]
+    if any(amount % 2 for amount in missing):
+        return timm.layers.pad_same(x, list(kernel), list(stride), list(dilation)), (0, 0)
+    return x, tuple(amount // 2 for amount in missing)
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:

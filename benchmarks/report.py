@@ -44,6 +44,12 @@ test accuracy: imports, decoding and evaluation are in it. Every `mobilenetv2_10
 faster is the Keras script's wall time over that of the row.
 """
 
+_FORMER_COMPARISON = """## Beside other tools, on AVX2
+
+The same on an older processor, before frostline's recipes trained more layers of larger pictures, with peers that were
+not measured again.
+"""
+
 _TOOLS = {
     "frostline 1 epoch, MobileNetV2": "the recipe `fast` with `--backbone mobilenetv2_100 --size 96 "
     "--trainable-layers 60 --epochs 1`; the other rows of frostline's are recipes with no more than another backbone.",
@@ -103,10 +109,10 @@ def gigabytes(entries: Iterable[Entry]) -> str:
     return spread([entry["peak_bytes"] / 1e9 for entry in entries], ".2f")
 
 
-def comparison(content: Content, images: Path) -> str:
-    """The section on other tools."""
+def comparison(content: Content, images: Path, text: str = _COMPARISON, plot_name: str = "benchmark.png") -> str:
+    """A section on other tools."""
     runs = sorted(content["entries"], key=lambda run: list(COLOURS).index(run["tool"]))
-    plot_comparison(runs, images / "benchmark.png")
+    plot_comparison(runs, images / plot_name)
     rows = []
     keras = [total_seconds(run) for run in runs if run["tool"] == "keras"]
     for (name, network), group in grouped(runs, "tool", "network").items():
@@ -121,7 +127,7 @@ def comparison(content: Content, images: Path) -> str:
     note = [_FEW_EPOCHS] if any(missing_epochs(run) > 0 for run in runs) else []
     plot = (
         "![Validation accuracy against wall time: a line for each tool's first run, dotted until the end of a whole "
-        "training where few epochs were run](images/benchmark.png)\n"
+        f"training where few epochs were run](images/{plot_name})\n"
     )
     measured = {run["tool"] for run in runs}
     tools = [
@@ -130,7 +136,7 @@ def comparison(content: Content, images: Path) -> str:
         if name in measured
     ]
     about = [*tools, ""] if tools else []
-    return "\n".join([_COMPARISON.format(**content["settings"]), *about, table(columns, rows), *note, plot])
+    return "\n".join([text.format(**content["settings"]), *about, table(columns, rows), *note, plot])
 
 
 def parts(content: Content, images: Path) -> str:
@@ -252,6 +258,7 @@ def _exponents(axis: str, group: Sequence[Entry]) -> Sequence[str]:
 
 SECTIONS: dict[str, Callable[[Content, Path], str]] = {
     "compare.json": comparison,
+    "compare_avx2.json": lambda content, images: comparison(content, images, _FORMER_COMPARISON, "benchmark-avx2.png"),
     "fewshot.json": few_pictures,
     "gains.json": lambda content, _: gains(content),
     "parts.json": parts,

@@ -98,7 +98,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def _by_offsets(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """The gradient of a kernel that is larger than the map: for each of its weights, one sum of products.
+    """The gradient of a kernel that is larger than the output: for each of its weights, one sum of products.
 
     Each is over the places where that weight meets the map and not the padding around it.
     """

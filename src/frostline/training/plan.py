@@ -178,8 +178,7 @@ def _plan(config: TrainConfig, epochs: int, rates: Rates, splits: Splits, deadli
     looks = 1 if config.tta == "none" else 2
     passes = 1 / rates.decode + 1 / rates.trunk + 1 / rates.body
     own_probe = 0 if config.starts_with_probe else min(train, BASELINE_PICTURES)
-    probing = 1 / rates.trunk + 1 / rates.body + 1 / rates.probe
-    baseline = (test or val) * passes + own_probe * probing
+    baseline = (test or val) * passes + own_probe * (1 / rates.trunk + 1 / rates.body + 1 / rates.probe)
     evaluated = looks * (val + test) * passes + min(train, TRAINING_PICTURES) / rates.body
     seconds = {
         "prepare": rates.setup_seconds + (train + val + test) / rates.decode,

@@ -1,7 +1,6 @@
 """Frozen batch norms folded into the convolutions before them, where those are frozen too and where they train."""
 
 import copy
-import math
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
@@ -87,10 +86,8 @@ def _pad_by_size(
     x: Tensor, kernel: Sequence[int], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> tuple[Tensor, tuple[int, ...]]:
     """TensorFlow's "same" padding: as the convolution's own where that can be, which costs nothing, else of `x`."""
-    missing = [
-        max((math.ceil(side / step) - 1) * step + (width - 1) * apart + 1 - side, 0)
-        for side, width, step, apart in zip(x.shape[2:], kernel, stride, dilation, strict=True)
-    ]
+    sides = zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    missing = [timm.layers.get_same_padding(*side) for side in sides]
     if any(amount % 2 for amount in missing):
         return timm.layers.pad_same(x, list(kernel), list(stride), list(dilation)), (0, 0)
     return x, tuple(amount // 2 for amount in missing)
